@@ -1,0 +1,86 @@
+package mail
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+)
+
+const (
+	lineBuffer  = 64 << 10 // a longer line comes in fragments
+	sniffLength = 4 << 10  // how far line ends and headers are looked at ahead
+)
+
+// line is one line of the raw mail, or a fragment of a very long one.
+type line struct {
+	text       []byte // without its line end; valid until the next call of next
+	start, end int64  // offsets of the first octet and of the line end
+	first      bool   // false for the later fragments of a long line
+}
+
+// lineReader cuts a mail into lines ended by LF or CRLF, or by CR alone in a
+// mail that has nothing else, and knows the offset of each.
+type lineReader struct {
+	buf     *bufio.Reader
+	off     int64 // of the next octet that next reads
+	end     byte  // the octet that ends a line
+	midLine bool  // the last fragment did not end its line
+	held    line  // given back by unread
+	hasHeld bool
+}
+
+func newLineReader(r io.ReaderAt, size int64) *lineReader {
+	buf := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(min(max(size+1, 64), lineBuffer)))
+	head, _ := buf.Peek(int(min(size, sniffLength)))
+	end := byte('\n')
+	if !bytes.Contains(head, []byte{'\n'}) && bytes.Contains(head, []byte{'\r'}) {
+		end = '\r'
+	}
+	return &lineReader{buf: buf, end: end}
+}
+
+// next returns the next line; ok is false at the end of the mail.
+func (l *lineReader) next() (ln line, ok bool) {
+	if l.hasHeld {
+		l.hasHeld = false
+		return l.held, true
+	}
+	data, err := l.buf.ReadSlice(l.end)
+	if len(data) == 0 {
+		return line{}, false
+	}
+	ln = line{start: l.off, first: !l.midLine}
+	l.off += int64(len(data))
+	l.midLine = err != nil
+	if err == nil {
+		data = bytes.TrimRight(data[:len(data)-1], "\r")
+	}
+	ln.text, ln.end = data, ln.start+int64(len(data))
+	return ln, true
+}
+
+// unread gives the last line back; its text must be the caller's own copy when
+// anything was peeked at in between.
+func (l *lineReader) unread(ln line) {
+	l.held, l.hasHeld = ln, true
+}
+
+// pos is the offset of the line that next will return.
+func (l *lineReader) pos() int64 {
+	if l.hasHeld {
+		return l.held.start
+	}
+	return l.off
+}
+
+// ahead returns what follows the last line, up to sniffLength octets.
+func (l *lineReader) ahead() []byte {
+	data, _ := l.buf.Peek(min(sniffLength, l.buf.Size()))
+	return data
+}
+
+// skip drops n octets at the very start of the mail.
+func (l *lineReader) skip(n int) {
+	dropped, _ := l.buf.Discard(n)
+	l.off += int64(dropped)
+}

@@ -1,0 +1,50 @@
+// Package mail turns raw mail into ticketing.Message and composes the mails
+// that leave. Reading accepts anything: what is broken is mended, guessed or
+// left out with a warning, in time linear in the size of the mail.
+package mail
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+const maxWarnings = 20
+
+// Options bound the reading of a mail.
+type Options struct {
+	Own Own // our own hosts and addresses, to know our own mail
+
+	MaxParts     int   // MIME parts, default 1000; the rest becomes one attachment
+	MaxDepth     int   // nested multiparts, default 50; deeper ones become attachments
+	MaxTextBytes int64 // decoded octets of text that are looked at, default 1 MiB
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxParts <= 0 {
+		o.MaxParts = 1000
+	}
+	if o.MaxDepth <= 0 {
+		o.MaxDepth = 50
+	}
+	if o.MaxTextBytes <= 0 {
+		o.MaxTextBytes = 1 << 20
+	}
+	return o
+}
+
+// Parse reads a raw mail of size octets. It never fails; what could not be
+// read is named in Message.Warnings.
+func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
+	msg = &ticketing.Message{}
+	defer func() {
+		if v := recover(); v != nil {
+			msg.Warnings = append(msg.Warnings, fmt.Sprintf("reading stopped: %v", v))
+		}
+	}()
+	p := walk(r, size, o)
+	msg.Warnings = p.warnings
+	msg.Subject = p.header.decoded("Subject")
+	return msg
+}
