@@ -1,0 +1,122 @@
+package message
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestParseTags(t *testing.T) {
+	tests := []struct {
+		source string
+		want   string // name=value|..., or an error text after "!"
+	}{
+		{"a=1", "a=1"},
+		{" a = 1 ; b=2;", "a=1|b=2"},
+		{"a=1;\r\n\tb=2 ;\r\n ", "a=1|b=2"},
+		{"a=;b=", "a=|b="},
+		{"a=b=c", "a=b=c"},
+		{"a=1 2\r\n 3", "a=1 2\r\n 3"},
+		{"A=1;a=2", "A=1|a=2"},
+		{"x_1=é", "x_1=é"},
+		{"", "!tag list without tag"},
+		{";", "!tag list without tag"},
+		{"a=1;;b=2", "!tag list without tag"},
+		{"a=1;;", "!tag list without tag"},
+		{"a", "!tag without equals sign"},
+		{"a=1;b;c=2", "!tag without equals sign"},
+		{"==", "!malformed tag name"},
+		{"1a=1", "!malformed tag name"},
+		{"_a=1", "!malformed tag name"},
+		{"a b=1", "!malformed tag name"},
+		{"é=1", "!malformed tag name"},
+		{strings.Repeat("a", 65) + "=1", "!malformed tag name"},
+		{"a=1;b=2;a=1", "!duplicate tag a"},
+		{"a=\x00", "!malformed value of tag a"},
+		{"a=\x7f", "!malformed value of tag a"},
+		{"a=\xff", "!malformed value of tag a"},
+	}
+	for _, tt := range tests {
+		tags, err := ParseTags([]byte(tt.source))
+		if text, bad := strings.CutPrefix(tt.want, "!"); bad {
+			if err == nil || err.Error() != text {
+				t.Errorf("%q: error %v, want %s", tt.source, err, text)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", tt.source, err)
+			continue
+		}
+		for i, pair := range strings.Split(tt.want, "|") {
+			name, want, _ := strings.Cut(pair, "=")
+			if got, ok := tags.Get(name); !ok || got != want {
+				t.Errorf("%q: %s is %q, want %q", tt.source, name, got, want)
+			}
+			if i == 0 && tags.First() != name {
+				t.Errorf("%q: first is %s", tt.source, tags.First())
+			}
+		}
+	}
+}
+
+func TestTagsWithout(t *testing.T) {
+	for _, tt := range []struct{ source, want string }{
+		{"a=1; b=xx yy ; c=3", "a=1; b=; c=3"},
+		{"a=1; b = xx\r\n", "a=1; b ="},
+		{"b=\r\n xx;", "b=;"},
+		{"bh=1; c=2", "bh=1; c=2"},
+	} {
+		tags, err := ParseTags([]byte(tt.source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(tags.Without("b")); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.source, got, tt.want)
+		}
+		if string(tags.source) != tt.source {
+			t.Errorf("%q: source has changed", tt.source)
+		}
+	}
+}
+
+func TestRemoveSpace(t *testing.T) {
+	if got := RemoveSpace(" a\tb\r\n c é "); got != "abcé" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestParseCanon(t *testing.T) {
+	for _, c := range []Canon{Simple, Relaxed} {
+		if got, ok := ParseCanon(c.String()); !ok || got != c {
+			t.Errorf("%v: %v, %v", c, got, ok)
+		}
+	}
+	if _, ok := ParseCanon("Relaxed"); ok {
+		t.Error("name in another case is taken")
+	}
+}
+
+func FuzzParseTags(f *testing.F) {
+	for _, s := range []string{"", "a=1", "v=1; b=x y;\r\n c=;", ";;", "a=1;a=2", "a==;"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		tags, err := ParseTags(source)
+		if err != nil {
+			return
+		}
+		for name, g := range tags.tags {
+			without, err := ParseTags(tags.Without(name))
+			if err != nil {
+				t.Fatalf("without %s: %v", name, err)
+			}
+			if value, ok := without.Get(name); !ok || value != "" {
+				t.Fatalf("without %s: still %q", name, value)
+			}
+			if !bytes.Contains(source, []byte(g.value)) {
+				t.Fatalf("value %q is not in the source", g.value)
+			}
+		}
+	})
+}
