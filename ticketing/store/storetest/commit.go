@@ -1,0 +1,9 @@
+package storetest
+
+var (
+	isolationTests []test
+	commitTests    []test
+	blobTests      []test
+	feedTests      []test
+	modelTests     []test
+)
