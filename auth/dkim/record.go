@@ -1,0 +1,229 @@
+package dkim
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mxdesk/mxdesk/auth/dns"
+	"github.com/mxdesk/mxdesk/auth/message"
+)
+
+const (
+	minBits     = 1024
+	goodBits    = 2048
+	maxBits     = 8192
+	maxRecord   = 8 << 10 // bytes of one key record
+	maxRecords  = 10      // records looked at for one selector
+	parallelism = 8       // lookups at a time for one message
+)
+
+// Record is a usable key record.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-3.6.1
+type Record struct {
+	Type    string // "rsa" or "ed25519"
+	Bits    int    // of the modulus; 256 for Ed25519
+	Testing bool   // t=y
+	Strict  bool   // t=s
+
+	public crypto.PublicKey
+}
+
+// ParseRecord reads the text of a key record. Errors are of type *Error.
+func ParseRecord(record string) (*Record, error) {
+	if len(record) > maxRecord {
+		return nil, permanent("key record too long")
+	}
+	tags, err := message.ParseTags([]byte(record))
+	if err != nil {
+		return nil, permanent("key record malformed")
+	}
+	if v, ok := tags.Get("v"); ok && (v != "DKIM1" || tags.First() != "v") {
+		return nil, permanent("key record of another version")
+	}
+	if h, ok := tags.Get("h"); ok && !slices.Contains(splitList(h), "sha256") {
+		return nil, permanent("key not for sha256")
+	}
+	if s, ok := tags.Get("s"); ok && !slices.ContainsFunc(splitList(s), isEmailService) {
+		return nil, permanent("key not for email")
+	}
+	k, err := parsePublic(tags)
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := tags.Get("t"); ok {
+		flags := splitList(t)
+		k.Testing = slices.Contains(flags, "y")
+		k.Strict = slices.Contains(flags, "s")
+	}
+	return k, nil
+}
+
+func isEmailService(s string) bool { return s == "*" || s == "email" }
+
+func parsePublic(tags message.Tags) (*Record, error) {
+	p, ok := tags.Get("p")
+	if !ok {
+		return nil, permanent("key record without key")
+	}
+	if p == "" {
+		return nil, permanent("key revoked")
+	}
+	data, err := decodeBase64(p)
+	if err != nil {
+		return nil, permanent("key malformed")
+	}
+	kind, ok := tags.Get("k")
+	switch {
+	case !ok || kind == "rsa":
+		return parseRSA(data)
+	case kind == "ed25519":
+		return parseEd25519(data)
+	}
+	return nil, permanent("unknown key type")
+}
+
+// parseRSA takes both forms in use: SubjectPublicKeyInfo, which the example of
+// RFC 6376 has, and the bare RSAPublicKey its text names.
+//
+// https://www.rfc-editor.org/errata/eid3017
+func parseRSA(data []byte) (*Record, error) {
+	var public *rsa.PublicKey
+	if k, err := x509.ParsePKIXPublicKey(data); err == nil {
+		public, _ = k.(*rsa.PublicKey)
+	} else if k, err := x509.ParsePKCS1PublicKey(data); err == nil {
+		public = k
+	}
+	if public == nil {
+		return nil, permanent("key malformed")
+	}
+	return &Record{Type: "rsa", Bits: public.N.BitLen(), public: public}, nil
+}
+
+// https://www.rfc-editor.org/rfc/rfc8463#section-4
+func parseEd25519(data []byte) (*Record, error) {
+	if len(data) != ed25519.PublicKeySize {
+		return nil, permanent("key malformed")
+	}
+	return &Record{Type: "ed25519", Bits: 256, public: ed25519.PublicKey(data)}, nil
+}
+
+// check tells whether the signature b is the key's over the hash.
+func (k *Record) check(b Base, hash []byte) error {
+	if !strings.HasPrefix(b.Algorithm, k.Type+"-") {
+		return permanent("key of another type")
+	}
+	ok := false
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		// https://www.rfc-editor.org/rfc/rfc8301#section-3.2
+		if k.Bits < minBits {
+			return permanent("key too short")
+		}
+		if k.Bits > maxBits {
+			return &Error{Policy, "key too long"}
+		}
+		ok = rsa.VerifyPKCS1v15(public, crypto.SHA256, hash, b.Signature) == nil
+	case ed25519.PublicKey:
+		ok = ed25519.Verify(public, hash, b.Signature)
+	}
+	if !ok {
+		return &Error{Fail, "signature did not verify"}
+	}
+	return nil
+}
+
+// KeyName returns the name under which the key of a signature is published.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-3.6.2.1
+func (b Base) KeyName() string {
+	return b.Selector + "._domainkey." + b.Domain
+}
+
+// Keys is what the DNS has at one key name.
+type Keys struct {
+	records []string
+	err     error
+}
+
+// FetchKeys looks each of the names up once, a few at a time, and returns when
+// all have an answer or ctx has ended.
+func FetchKeys(ctx context.Context, r dns.Resolver, names []string) map[string]Keys {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	answers := make([]Keys, len(names))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, parallelism)
+	for i, name := range names {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			answers[i] = fetchKey(ctx, r, name)
+		})
+	}
+	wg.Wait()
+	found := make(map[string]Keys, len(names))
+	for i, name := range names {
+		found[name] = answers[i]
+	}
+	return found
+}
+
+func fetchKey(ctx context.Context, r dns.Resolver, name string) Keys {
+	if len(name) > maxDomain {
+		return Keys{err: permanent("key name too long")}
+	}
+	if ctx.Err() != nil {
+		return Keys{err: &Error{TempError, "key lookup timed out"}}
+	}
+	records, _, err := r.TXT(ctx, name)
+	switch {
+	case errors.Is(err, dns.ErrNotFound), errors.Is(err, dns.ErrNoData), err == nil && len(records) == 0:
+		return Keys{err: permanent("no key for signature")}
+	case err != nil:
+		return Keys{err: &Error{TempError, "key lookup failed"}}
+	}
+	return Keys{records: records[:min(len(records), maxRecords)]}
+}
+
+// Check tries the keys one after another until one of them verifies the
+// signature over the hash. The key is the one that verified or, with an error,
+// the one that came closest, if any. subdomain tells that the identity of the
+// signature lies in a subdomain of its domain, which a strict key forbids.
+func (k Keys) Check(b Base, hash []byte, subdomain bool) (*Record, error) {
+	if k.err != nil {
+		return nil, k.err
+	}
+	var closest *Record
+	var reason error
+	for _, record := range k.records {
+		key, err := ParseRecord(record)
+		if err == nil {
+			err = key.check(b, hash)
+		}
+		if err == nil && key.Strict && subdomain {
+			err = permanent("identity is not in the signing domain itself")
+		}
+		if err == nil {
+			return key, nil
+		}
+		if reason == nil || closest == nil && key != nil || isMismatch(err) {
+			closest, reason = key, err
+		}
+	}
+	return closest, reason
+}
+
+// isMismatch tells that a key did fit and the signature is not made with it.
+func isMismatch(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Result == Fail
+}
