@@ -1,0 +1,164 @@
+package segments
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// recover reads a segment whole, cuts a torn tail off, and returns the length
+// that is left.
+func (f *Folder) recover(file *os.File, number uint64) (int64, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	s := scanner{r: file, size: info.Size()}
+	for s.at < s.size {
+		start := s.at
+		if err := s.next(); err == nil {
+			continue
+		} else if !errors.Is(err, ErrCorrupt) {
+			return 0, fmt.Errorf("segment %d: %w", number, err)
+		}
+		found, err := s.resync(start)
+		if err != nil {
+			return 0, fmt.Errorf("segment %d: %w", number, err)
+		}
+		if !found {
+			f.opt.Log.Warn("torn end of a segment is cut off",
+				"segment", number, "offset", start, "bytes", s.size-start)
+			return start, cut(file, start)
+		}
+		f.opt.Log.Error("segment is damaged, good records follow",
+			"segment", number, "offset", start, "bytes", s.at-start)
+	}
+	return s.at, nil
+}
+
+// cut shortens a file and puts the new length on stable storage.
+func cut(file *os.File, size int64) error {
+	if err := file.Truncate(size); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// scanner walks over the records of a segment.
+type scanner struct {
+	r    io.ReaderAt
+	size int64
+	at   int64
+	buf  []byte
+}
+
+// next checks the record at the scanner's position and steps behind it.
+func (s *scanner) next() error {
+	h, err := s.header(s.at)
+	if err != nil {
+		return err
+	}
+	sum := crc32.New(castagnoli)
+	if s.buf == nil {
+		s.buf = make([]byte, 256<<10)
+	}
+	payload := io.NewSectionReader(s.r, s.at+headerBytes, h.size)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{payload}, s.buf); err != nil {
+		return err
+	}
+	var trailer [trailerBytes]byte
+	if _, err := s.r.ReadAt(trailer[:], s.at+headerBytes+h.size); err != nil {
+		return err
+	}
+	if sum.Sum32() != binary.BigEndian.Uint32(trailer[:]) {
+		return fmt.Errorf("%w: checksum of the bytes", ErrCorrupt)
+	}
+	s.at += recordBytes(h.size)
+	return nil
+}
+
+// header reads a header whose whole record lies inside the file.
+func (s *scanner) header(at int64) (header, error) {
+	h, err := s.rawHeader(at)
+	if err == nil && recordBytes(h.size) > s.size-at {
+		err = fmt.Errorf("%w: longer than the file", ErrCorrupt)
+	}
+	return h, err
+}
+
+// rawHeader reads a header, whatever length it claims.
+func (s *scanner) rawHeader(at int64) (header, error) {
+	var raw [headerBytes]byte
+	if s.size-at < headerBytes {
+		return header{}, fmt.Errorf("%w: end of the file", ErrCorrupt)
+	}
+	if _, err := s.r.ReadAt(raw[:], at); err != nil {
+		return header{}, err
+	}
+	return parseHeader(raw[:])
+}
+
+// maxFakes bounds what resync checks before it gives up: a blob may be made of
+// nothing but headers, each of which claims a long record.
+const maxFakes = 256
+
+// resync looks behind a bad record for the next good one and puts the scanner
+// there; false when none follows. A blob may hold what looks like a record, so
+// where the bad record's own header can be believed the search starts behind
+// it. When it gives up it puts the scanner at the end: keep all, cut nothing.
+func (s *scanner) resync(bad int64) (found bool, err error) {
+	at := bad + 1
+	if h, err := s.rawHeader(bad); err == nil {
+		at = bad + recordBytes(h.size)
+	}
+	for fakes := 0; ; fakes++ {
+		at, err = s.find(at)
+		if err != nil || at < 0 {
+			return false, err
+		}
+		if fakes == maxFakes {
+			s.at = s.size
+			return true, nil
+		}
+		s.at = at
+		switch err := s.next(); {
+		case err == nil:
+			s.at = at
+			return true, nil
+		case !errors.Is(err, ErrCorrupt):
+			return false, err
+		}
+		at++
+	}
+}
+
+// find returns the offset, from at on, of the next good header whose record
+// fits the file, or -1.
+func (s *scanner) find(at int64) (int64, error) {
+	buf := make([]byte, 256<<10)
+	for s.size-at >= recordBytes(0) {
+		part := buf[:min(int64(len(buf)), s.size-at)]
+		if _, err := s.r.ReadAt(part, at); err != nil {
+			return 0, err
+		}
+		i := bytes.Index(part, magic)
+		if i < 0 {
+			at += int64(len(part) - len(magic) + 1)
+			continue
+		}
+		at += int64(i)
+		_, err := s.header(at)
+		if err == nil {
+			return at, nil
+		}
+		if !errors.Is(err, ErrCorrupt) {
+			return 0, err
+		}
+		at++
+	}
+	return -1, nil
+}
