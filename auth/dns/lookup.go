@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,13 +16,11 @@ const maxChain = 10
 type kind string
 
 const (
-	kindTXT   kind = "TXT"
-	kindA     kind = "A"
-	kindAAAA  kind = "AAAA"
-	kindMX    kind = "MX"
-	kindPTR   kind = "PTR"
-	kindNS    kind = "NS"
-	kindCNAME kind = "CNAME"
+	kindTXT  kind = "TXT"
+	kindA    kind = "A"
+	kindAAAA kind = "AAAA"
+	kindMX   kind = "MX"
+	kindPTR  kind = "PTR"
 )
 
 // question is what one lookup asks; name is canonical.
@@ -56,11 +55,6 @@ type reply struct {
 
 func (r reply) empty() bool {
 	return len(r.texts)+len(r.addrs)+len(r.mx)+len(r.names) == 0
-}
-
-// finder is a Resolver that tells the time to live too.
-type finder interface {
-	find(ctx context.Context, q question) (reply, error)
 }
 
 // methods makes a Resolver of one find function: Client, Cache and Zone embed
@@ -113,4 +107,34 @@ func (m methods) PTR(ctx context.Context, addr netip.Addr) ([]string, bool, erro
 	}
 	r, err := m.find(ctx, question{reverseName(addr), kindPTR})
 	return slices.Clone(r.names), r.authentic, err
+}
+
+// isNegative tells whether an error is the DNS saying that there is nothing.
+func isNegative(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoData)
+}
+
+// source returns the find function of a Client, or for any other Resolver one
+// that does not know how long answers live.
+func source(r Resolver) func(ctx context.Context, q question) (reply, error) {
+	if c, ok := r.(*Client); ok {
+		return c.find
+	}
+	return func(ctx context.Context, q question) (reply, error) {
+		out := reply{ttl: ttlUnknown}
+		var err error
+		switch q.kind {
+		case kindTXT:
+			out.texts, out.authentic, err = r.TXT(ctx, q.name)
+		case kindA:
+			out.addrs, out.authentic, err = r.A(ctx, q.name)
+		case kindAAAA:
+			out.addrs, out.authentic, err = r.AAAA(ctx, q.name)
+		case kindMX:
+			out.mx, out.authentic, err = r.MX(ctx, q.name)
+		case kindPTR:
+			out.names, out.authentic, err = r.PTR(ctx, addrOf(q.name))
+		}
+		return out, err
+	}
 }

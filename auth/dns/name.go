@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -114,4 +115,26 @@ func clip(s string) string {
 		return s[:maxName] + "..."
 	}
 	return s
+}
+
+// addrOf is the inverse of reverseName; the result is invalid for any other name.
+func addrOf(name string) netip.Addr {
+	if digits, ok := strings.CutSuffix(name, ".in-addr.arpa"); ok {
+		labels := strings.Split(digits, ".")
+		slices.Reverse(labels)
+		addr, _ := netip.ParseAddr(strings.Join(labels, "."))
+		return addr
+	}
+	digits, ok := strings.CutSuffix(name, ".ip6.arpa")
+	labels := strings.Split(digits, ".")
+	if !ok || len(labels) != 32 {
+		return netip.Addr{}
+	}
+	slices.Reverse(labels)
+	var groups []string
+	for group := range slices.Chunk(labels, 4) {
+		groups = append(groups, strings.Join(group, ""))
+	}
+	addr, _ := netip.ParseAddr(strings.Join(groups, ":"))
+	return addr
 }

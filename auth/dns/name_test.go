@@ -43,6 +43,17 @@ func TestReverseName(t *testing.T) {
 		if got := reverseName(netip.MustParseAddr(in)); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
+		if got := addrOf(want); got != netip.MustParseAddr(in).Unmap() {
+			t.Errorf("%s: back to %s", want, got)
+		}
+	}
+}
+
+func TestAddrOfOtherNames(t *testing.T) {
+	for _, name := range []string{"", "example.com", "1.2.in-addr.arpa", "300.1.1.1.in-addr.arpa", "1.2.ip6.arpa"} {
+		if got := addrOf(name); got.IsValid() {
+			t.Errorf("%q: got %s", name, got)
+		}
 	}
 }
 
