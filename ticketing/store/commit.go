@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store/internal/treap"
 )
@@ -101,11 +100,10 @@ type batch struct {
 	waiting []*job // gathered, not yet run
 	ran     []*job // run, or to be told the batch's error
 
-	state         // what the closures wrote so far
-	writes  int   // handed to the engine
-	bytes   int64 // of their keys and values
-	seq     uint64
-	started time.Time
+	state        // what the closures wrote so far
+	writes int   // handed to the engine
+	bytes  int64 // of their keys and values
+	seq    uint64
 }
 
 // state is what closures have written. Copying it makes a savepoint.

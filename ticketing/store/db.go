@@ -166,6 +166,11 @@ func harmless(err error) bool {
 	return errors.Is(err, ErrRetry) || errors.Is(err, ErrNoSpace)
 }
 
+// Waiting returns how many transactions wait for the committer.
+func (db *DB) Waiting() int {
+	return len(db.queue)
+}
+
 // FreeBytes tells how much room is left and how much there is in all; total 0
 // means unknown, no limit.
 func (db *DB) FreeBytes() (free, total uint64, err error) {

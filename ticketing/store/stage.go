@@ -35,7 +35,7 @@ func (db *DB) Stage(ctx context.Context, size int64, h Hash, data io.ReaderAt) (
 		}
 		return s, nil
 	}
-	j := &stageJob{source: &source{ReaderAt: data}, staged: s, done: make(chan error, 1)}
+	j := &stageJob{source: &source{ReaderAt: data, size: size}, staged: s, done: make(chan error, 1)}
 	select {
 	case db.staging <- j:
 	case <-ctx.Done():
@@ -72,12 +72,16 @@ func (j *stageJob) wait(ctx context.Context) error {
 // source remembers that reading failed, which is not the engine's fault.
 type source struct {
 	io.ReaderAt
-	err error
+	size int64
+	err  error
 }
 
 func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.ReaderAt.ReadAt(p, off)
-	if err != nil && (err != io.EOF || n == 0 && len(p) > 0) && s.err == nil {
+	if err == io.EOF && off+int64(n) < s.size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && err != io.EOF && s.err == nil {
 		s.err = err
 	}
 	return n, err

@@ -16,3 +16,7 @@ func TestConformance(t *testing.T) {
 		},
 	})
 }
+
+func BenchmarkMails(b *testing.B) {
+	storetest.Benchmark(b, func(testing.TB) store.Engine { return memdb.New(memdb.Options{}) })
+}
