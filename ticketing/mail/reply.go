@@ -22,7 +22,7 @@ func trimReply(text string) (reply, quoted string) {
 	lines := splitLines(text)
 	looked := lines[:min(len(lines), maxTrimLines)]
 	kinds := classifyLines(looked)
-	kept := keepLines(kinds)
+	kept := keepLines(kinds, looked)
 	last := len(kept) == 0 || kept[len(kept)-1]
 	var own, rest []string
 	for i, line := range lines {
@@ -65,7 +65,7 @@ var (
 
 // keepLines decides which lines are the writer's. Every step works on the
 // letters that the one before has left; x is a line that has been taken out.
-func keepLines(kinds []byte) []bool {
+func keepLines(kinds []byte, lines []string) []bool {
 	cutAtDelimiter(kinds)
 	dropSignatures(kinds)
 	if replyBelow.Match(kinds) {
@@ -74,7 +74,7 @@ func keepLines(kinds []byte) []bool {
 	}
 	cutAfterText(kinds, markerOnly)
 	if m := markerQuote.FindSubmatchIndex(kinds); m != nil {
-		if after := count(kinds[m[2]:m[3]], "tc"); after < fewLines && !(after > 0 && isGreeting(kinds[:m[0]+1])) {
+		if after := count(kinds[m[2]:m[3]], "tc"); after < fewLines && !(after > 0 && onlyGreets(kinds[:m[0]+1], lines)) {
 			takeOut(kinds[m[0]+1:])
 		}
 	}
@@ -96,7 +96,7 @@ func cutAtDelimiter(kinds []byte) {
 		if k != kindDelimiter && k != kindOriginal {
 			continue
 		}
-		if count(kinds[:i], "tcg") > 0 || k == kindDelimiter && count(kinds[:i], "q") > 0 && count(kinds[i:], "tcg") > 0 {
+		if count(kinds[:i], "tc") > 0 || k == kindDelimiter && count(kinds[:i], "q") > 0 && count(kinds[i:], "tc") > 0 {
 			takeOut(kinds[i:])
 			return
 		}
@@ -110,7 +110,7 @@ func dropSignatures(kinds []byte) {
 	ending := true
 	for i := len(kinds) - 1; i >= 0; i-- {
 		switch kinds[i] {
-		case kindText, kindCode, kindGreeting:
+		case kindText, kindCode:
 			ending = false
 		case kindMarker, kindQuote, kindHeader:
 			ending = true
@@ -119,9 +119,6 @@ func dropSignatures(kinds []byte) {
 			if ending {
 				kinds[i] = kindOut
 			}
-		}
-		if kinds[i] == kindGreeting {
-			kinds[i] = kindText
 		}
 	}
 }
@@ -156,4 +153,15 @@ func count(kinds []byte, set string) int {
 		}
 	}
 	return n
+}
+
+// onlyGreets tells whether all the text so far is a line like `Hi Bob,`: then
+// what comes below the quote is the answer.
+func onlyGreets(kinds []byte, lines []string) bool {
+	if count(kinds, "tc") != 1 {
+		return false
+	}
+	at := strings.IndexByte(string(kinds), kindText)
+	text := plainLine(lines[max(at, 0)])
+	return len(text) <= 40 && strings.HasSuffix(text, ",")
 }

@@ -1,0 +1,105 @@
+package mail
+
+import (
+	"regexp"
+	"strings"
+)
+
+const maxAttributionLines = 6
+
+var (
+	verbs     = regexp.MustCompile(`(?:^|[^\p{L}])(?i:` + quoteVerbs + `)(?:[^\p{L}]|$)|` + quoteVerbsJoined)
+	verbLast  = regexp.MustCompile(`(?:^|[^\p{L}])(?i:` + quoteVerbs + `|` + quoteVerbsJoined + `)\W{0,12}$`)
+	opener    = regexp.MustCompile(`^\W*(?i:` + quoteOpeners + `)[\s,]+(?:\D{0,40})\d`)
+	dateStart = regexp.MustCompile(`^\W*(?:[\p{L}.]{1,14},?\s+)?\d{1,4}(?:[-/. 년年]|\p{L})`)
+	isoStart  = regexp.MustCompile(`^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:,? \d{1,2}:\d{2}(?::\d{2})?)?(?: GMT[+-]\d{1,2}:?\d{2})? \S`)
+	isoZone   = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{2} GMT[+-]\d{1,2}:?\d{2} `)
+	someDate  = regexp.MustCompile(`\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}[./-]\d{1,2}|\d{1,2}(?:\.|\s+de)?\s+\p{L}{3}|\p{L}{3}\.?\s+\d{1,2}`)
+	nameFirst = regexp.MustCompile(`^[^<>@:]{2,80}<[^<>\s]+@[^<>]+>`)
+	anAddress = regexp.MustCompile(`[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+`)
+)
+
+// markAttributions finds the lines that a mail program puts above a quote, in
+// the languages of the tables. Such a line may be wrapped.
+func markAttributions(kinds []byte, lines []string) {
+	tries := maxAttributions
+	for i := 0; i < len(lines) && tries > 0; i++ {
+		if kinds[i] != kindText && kinds[i] != kindQuote || !endsAttribution(lines[i]) {
+			continue
+		}
+		tries--
+		if n := attribution(kinds, lines, i); n > 0 {
+			for k := i - n + 1; k <= i; k++ {
+				kinds[k] = kindMarker
+			}
+		}
+	}
+}
+
+// endsAttribution is the cheap test: the last line has a colon or a verb at its
+// end, or is a date with a name.
+func endsAttribution(line string) bool {
+	bare := strings.TrimRight(line, "*_ >-\"")
+	if strings.HasSuffix(bare, ":") || strings.HasSuffix(bare, "：") || verbLast.MatchString(line) {
+		return true
+	}
+	return isoStart.MatchString(line) && strings.Count(line, "<") == strings.Count(line, ">")
+}
+
+// attribution returns how many lines up to and with the last one make up the
+// line above a quote; 0 when they do not.
+func attribution(kinds []byte, lines []string, last int) int {
+	joined, blanks, loose := "", 0, 0
+	for n := 1; n <= maxAttributionLines && last-n+1 >= 0; n++ {
+		at := last - n + 1
+		kind := kinds[at]
+		if kind == kindEmpty {
+			if blanks++; blanks > 1 {
+				break
+			}
+		} else if kind != kindText && !(kind == kindQuote && (n == 1 || lines[at] == ">")) {
+			break
+		}
+		joined = strings.TrimSpace(lines[at] + " " + joined)
+		if len(joined) > maxTrimWidth {
+			break
+		}
+		if kind == kindQuote || kind == kindEmpty {
+			continue
+		}
+		if opensAttribution(joined) {
+			return n
+		}
+		if loose == 0 && blanks == 0 && namesAuthor(joined) {
+			loose = n
+		}
+	}
+	return loose
+}
+
+// opensAttribution accepts the forms that begin with a word like `On`, or with
+// the date itself.
+func opensAttribution(text string) bool {
+	spoken := verbs.MatchString(text)
+	switch {
+	case isoZone.MatchString(text):
+		return true
+	case isoStart.MatchString(text) && anAddress.MatchString(text) && len(text) < 200:
+		return true
+	case spoken && opener.MatchString(text):
+		return someDate.MatchString(text)
+	case spoken && dateStart.MatchString(text):
+		return someDate.MatchString(text)
+	}
+	closed := strings.HasSuffix(text, ">:") || strings.HasSuffix(text, ">：")
+	return closed && (dateStart.MatchString(text) || opener.MatchString(text)) && anAddress.MatchString(text)
+}
+
+// namesAuthor accepts the forms that begin with the author: `Ann <a@b> wrote:`,
+// and any line with an address, a date and a verb.
+func namesAuthor(text string) bool {
+	if !anAddress.MatchString(text) || !verbs.MatchString(text) {
+		return false
+	}
+	return nameFirst.MatchString(text) || someDate.MatchString(text) && strings.HasSuffix(text, ":")
+}
