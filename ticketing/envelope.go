@@ -25,6 +25,9 @@ type Route struct {
 	Token string `json:"token,omitempty"`
 	// Label is the sub-address of `alias+label@`, lower case.
 	Label string `json:"label,omitempty"`
+	// Address is the desk's side of a talk that begins here: the alias or
+	// project address without sub-address, "" for the project's own.
+	Address string `json:"address,omitempty"`
 }
 
 // Recipient is one accepted RCPT with its route. Address is kept exactly as
@@ -80,4 +83,9 @@ type Refusal struct {
 	Code      int    // SMTP reply code
 	Enhanced  string // enhanced status code, "5.1.1"
 	Reason    string
+
+	// What is known of the message when it was refused after DATA.
+	MessageID, From, Subject string
+	Size                     int64
+	Verdict                  *Verdict
 }

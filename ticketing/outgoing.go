@@ -48,6 +48,7 @@ type Outgoing struct {
 	Project   uint64       `json:"project"`
 	Ticket    uint64       `json:"ticket"` // iid
 	Comment   uint64       `json:"comment"`
+	Ref       string       `json:"ref"` // "project#12", as it was called then
 	Recipient Person       `json:"recipient"`
 	// Envelope is the envelope sender: our VERP address.
 	Envelope string `json:"envelope"`

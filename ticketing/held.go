@@ -1,0 +1,71 @@
+package ticketing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing/store"
+)
+
+// Held is a mail that was accepted and set aside: its sender may not be who it
+// says. An agent releases or deletes it.
+type Held struct {
+	ID        string     `json:"id"` // of the transaction
+	Project   uint64     `json:"project"`
+	At        time.Time  `json:"at"`
+	Reason    string     `json:"reason"`
+	Envelope  Envelope   `json:"envelope"`
+	From      Person     `json:"from"`
+	Subject   string     `json:"subject"`
+	MessageID string     `json:"message_id"`
+	Raw       store.Hash `json:"raw"`
+	Size      int64      `json:"size"`
+	Auth      *Verdict   `json:"auth"`
+}
+
+// heldID tells the held mails of one transaction apart, one for each project.
+func heldID(transaction string, project uint64) string {
+	return fmt.Sprintf("%s.%d", transaction, project)
+}
+
+// Name is what commands and pages call a held mail.
+func (h *Held) Name() string { return heldID(h.ID, h.Project) }
+
+// HeldMail lists held mail, newest first; limit 0 = all.
+func (d *Desk) HeldMail(ctx context.Context, limit int) ([]*Held, error) {
+	return view(ctx, d, func(r store.Reader) ([]*Held, error) {
+		return scan[Held](r, store.Prefix("held"), true, limit)
+	})
+}
+
+// HeldByName returns one held mail.
+func (d *Desk) HeldByName(ctx context.Context, name string) (*Held, error) {
+	return view(ctx, d, func(r store.Reader) (*Held, error) {
+		return mustFind[Held](r, heldKey(name), "held mail", name)
+	})
+}
+
+// ForgetHeld removes a held mail: deleted by an agent, or released before.
+func (d *Desk) ForgetHeld(ctx context.Context, name string) error {
+	return d.update(ctx, func(tx store.Tx) error {
+		h, err := mustFind[Held](tx, heldKey(name), "held mail", name)
+		if err != nil {
+			return err
+		}
+		if err := tx.ReleaseBlob(h.Raw); err != nil {
+			return err
+		}
+		return tx.Delete(heldKey(name))
+	})
+}
+
+// ReleasedEnvelope is the envelope with which a held mail is received again:
+// only what led to its project.
+func (h *Held) ReleasedEnvelope(now time.Time) *Envelope {
+	env := h.Envelope
+	env.Recipients = slices.DeleteFunc(slices.Clone(env.Recipients), func(r Recipient) bool { return r.Route.Project != h.Project })
+	env.ID, env.ReceivedAt = NewID(now), now
+	return &env
+}

@@ -1,0 +1,273 @@
+package ticketing
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing/store"
+)
+
+// dueRow is an index row of an outgoing copy that is not final.
+type dueRow struct {
+	State DeliveryState `json:"state"`
+}
+
+// saveOutgoing writes a copy and moves its due row. before is the copy as it
+// was read, nil for a new one.
+func saveOutgoing(tx store.Tx, before, o *Outgoing) error {
+	if before != nil && !before.State.Final() {
+		if err := tx.Delete(outgoingDueKey(before.Due, before.ID)); err != nil {
+			return err
+		}
+	}
+	if !o.State.Final() {
+		if err := save(tx, outgoingDueKey(o.Due, o.ID), dueRow{State: o.State}); err != nil {
+			return err
+		}
+	}
+	k := outgoingKey(o.ID)
+	if err := tx.Emit(store.Change{Kind: "outgoing", Key: k}); err != nil {
+		return err
+	}
+	return save(tx, k, o)
+}
+
+func (o *Outgoing) addAttempt(a Attempt) {
+	o.Tries++
+	o.Attempts = append(o.Attempts, a)
+	if n := len(o.Attempts); n > MaxAttempts {
+		o.Attempts = slices.Clone(o.Attempts[n-MaxAttempts:])
+	}
+}
+
+// Claim takes up to limit copies that are due at now and leases them to owner
+// until now+lease.
+func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int, lease time.Duration) ([]Outgoing, error) {
+	var out []Outgoing
+	err := d.update(ctx, func(tx store.Tx) error {
+		out = nil
+		ids, err := dueIDs(tx, now, limit)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			o, err := load[Outgoing](tx, outgoingKey(id))
+			if err != nil {
+				return err
+			}
+			before := *o
+			o.Claim, o.Due = owner, now.Add(lease)
+			if err := saveOutgoing(tx, &before, o); err != nil {
+				return err
+			}
+			out = append(out, *o)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func dueIDs(r store.Reader, now time.Time, limit int) ([]string, error) {
+	var ids []string
+	rg := store.Range{Start: store.Prefix("out.due").Start, End: outgoingDueKey(now.Add(time.Microsecond), "")}
+	for it, err := range r.Scan(rg, false) {
+		if err != nil {
+			return nil, err
+		}
+		id, err := lastString(it.Key)
+		if err != nil {
+			return nil, err
+		}
+		if ids = append(ids, id); len(ids) == limit {
+			break
+		}
+	}
+	return ids, nil
+}
+
+// ReleaseClaims makes every claimed copy due now. To be called at the start of
+// a node that has the store to itself: whoever held the claims is gone.
+func (d *Desk) ReleaseClaims(ctx context.Context) error {
+	now := d.now()
+	ids, err := view(ctx, d, func(r store.Reader) ([]string, error) {
+		return dueIDs(r, now.Add(1000*time.Hour), 0)
+	})
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(ids, 100) {
+		err := d.update(ctx, func(tx store.Tx) error {
+			for _, id := range chunk {
+				o, err := find[Outgoing](tx, outgoingKey(id))
+				if err != nil {
+					return err
+				}
+				if o == nil || o.Claim == "" || o.State.Final() {
+					continue
+				}
+				before := *o
+				o.Claim, o.Due = "", now
+				if err := saveOutgoing(tx, &before, o); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claimed loads a copy that owner must still hold.
+func claimed(r store.Reader, id, owner string) (*Outgoing, error) {
+	o, err := mustFind[Outgoing](r, outgoingKey(id), "outgoing message", id)
+	if err != nil {
+		return nil, err
+	}
+	if o.Claim != owner || o.State.Final() {
+		return nil, errorf(KindConflict, "claim-lost", "outgoing message %s is claimed by somebody else", id)
+	}
+	return o, nil
+}
+
+// Rendered stores the bytes of a copy, once: they never change afterwards.
+func (d *Desk) Rendered(ctx context.Context, id, owner string, raw []byte) error {
+	staged, err := d.stage(ctx, raw)
+	if err != nil {
+		return storeError(err)
+	}
+	return d.update(ctx, func(tx store.Tx) error {
+		o, err := claimed(tx, id, owner)
+		if err != nil || o.Raw != nil {
+			return err
+		}
+		if err := tx.AddBlob(staged); err != nil {
+			return err
+		}
+		before := *o
+		o.Raw = &staged.Hash
+		return saveOutgoing(tx, &before, o)
+	})
+}
+
+// RawOutgoing returns the rendered bytes of a copy.
+func (d *Desk) RawOutgoing(ctx context.Context, id string) ([]byte, error) {
+	o, err := d.OutgoingByID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if o.Raw == nil {
+		return nil, errorf(KindNotFound, "not-rendered", "outgoing message %s has not been rendered yet", id)
+	}
+	return d.blob(ctx, *o.Raw)
+}
+
+// OutgoingByID returns one copy.
+func (d *Desk) OutgoingByID(ctx context.Context, id string) (*Outgoing, error) {
+	return view(ctx, d, func(r store.Reader) (*Outgoing, error) {
+		return mustFind[Outgoing](r, outgoingKey(id), "outgoing message", id)
+	})
+}
+
+// Record appends an attempt and sets the state that follows from it; due is
+// the time of the next attempt when the copy is deferred. A claim that was
+// lost meanwhile is a KindConflict and changes nothing. A failure becomes a
+// system comment on the ticket.
+func (d *Desk) Record(ctx context.Context, id, owner string, a Attempt, state DeliveryState, due time.Time) error {
+	now := d.now()
+	return d.update(ctx, func(tx store.Tx) error {
+		o, err := claimed(tx, id, owner)
+		if err != nil {
+			return err
+		}
+		before := *o
+		o.State, o.Claim = state, ""
+		if !state.Final() {
+			o.Due = due
+		}
+		o.addAttempt(a)
+		if err := saveOutgoing(tx, &before, o); err != nil || state != DeliveryFailed {
+			return err
+		}
+		return noteFailure(tx, o, a, now)
+	})
+}
+
+func noteFailure(tx store.Tx, o *Outgoing, a Attempt, now time.Time) error {
+	t, err := load[Ticket](tx, ticketKey(o.Project, o.Ticket))
+	if err != nil {
+		return err
+	}
+	before := *t
+	if err := system(tx, t, now, "The mail to %s could not be delivered: %s", o.Recipient.Address, a.Text); err != nil {
+		return err
+	}
+	t.UpdatedAt = now
+	return saveTicket(tx, &before, t)
+}
+
+// NextDue is the time at which the earliest copy is due, zero if none is.
+func (d *Desk) NextDue(ctx context.Context) (time.Time, error) {
+	return view(ctx, d, func(r store.Reader) (time.Time, error) {
+		for it, err := range r.Scan(store.Prefix("out.due"), false) {
+			if err != nil {
+				return time.Time{}, err
+			}
+			parts, err := it.Key.Split()
+			if err != nil {
+				return time.Time{}, err
+			}
+			if at, ok := parts[1].(time.Time); ok {
+				return at, nil
+			}
+			return time.Time{}, errors.New("due row without a time")
+		}
+		return time.Time{}, nil
+	})
+}
+
+// Changed returns a channel that is closed when something was committed: a
+// hint to look again, not a promise.
+func (d *Desk) Changed() <-chan struct{} { return d.db.Changed() }
+
+// maxDepth bounds how many waiting copies are counted.
+const maxDepth = 100_000
+
+// Depth counts the copies that are not final, by state.
+func (d *Desk) Depth(ctx context.Context) (map[DeliveryState]int, error) {
+	return view(ctx, d, func(r store.Reader) (map[DeliveryState]int, error) {
+		depth := map[DeliveryState]int{DeliveryPending: 0, DeliveryDeferred: 0}
+		rows, err := scan[dueRow](r, store.Prefix("out.due"), false, maxDepth)
+		for _, row := range rows {
+			depth[row.State]++
+		}
+		return depth, err
+	})
+}
+
+// Outgoing lists copies, newest first, of one state or of all; limit 0 = all.
+func (d *Desk) Outgoing(ctx context.Context, state DeliveryState, limit int) ([]*Outgoing, error) {
+	return view(ctx, d, func(r store.Reader) ([]*Outgoing, error) {
+		var out []*Outgoing
+		for it, err := range r.Scan(store.Prefix("out"), true) {
+			if err != nil {
+				return nil, err
+			}
+			o, err := decode[Outgoing](it.Value)
+			if err != nil {
+				return nil, err
+			}
+			if state != "" && o.State != state {
+				continue
+			}
+			if out = append(out, o); len(out) == limit {
+				break
+			}
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,99 @@
+package ticketing
+
+import "github.com/mxdesk/mxdesk/ticketing/store"
+
+// speech is what a mail may do on a ticket: who is speaking decides it, not
+// what is said.
+type speech struct {
+	hold     string      // reason to set the mail aside, "" = none
+	kind     CommentKind // of the comment
+	verified bool        // the From domain vouches for the mail
+	share    bool        // the words go to the other participants
+	join     bool        // the author becomes a participant
+	invite   bool        // people the mail names become participants
+	active   bool        // a person speaks: the ticket opens again
+}
+
+// speaker is what is known of a mail's author with regard to a ticket.
+type speaker struct {
+	aligned     bool
+	policyFails bool   // the From domain's own policy, or ours, sets the mail aside
+	policy      string // the reason
+	machine     bool
+	owner       bool // From is the owner of the token the mail came in on
+	participant bool
+	answered    bool // an agent has answered on the ticket
+}
+
+// judge decides what a mail may do. The rules are promise 7's: identity is
+// checked, and shown.
+func judge(by threadBy, s speaker) speech {
+	if s.policyFails {
+		return speech{hold: s.policy}
+	}
+	sp := speech{kind: CommentPublic, verified: s.aligned, active: !s.machine}
+	switch {
+	case by == byNothing:
+		sp.invite = !s.machine
+	case by == byToken && s.owner:
+		sp.share = !s.machine
+		sp.invite = s.aligned && !s.machine
+	case by == byToken && s.machine:
+		sp.kind = CommentInternal
+	case by == byToken && s.aligned:
+		sp.kind = CommentInternal
+	case by == byToken:
+		return speech{hold: "token-of-another"}
+	case s.participant:
+		sp.invite = s.aligned && !s.machine
+	case s.aligned && !s.answered && !s.machine:
+		// A colleague answers to all before we did: same ticket, and in it.
+		sp.join, sp.invite = true, true
+	default:
+		sp.kind = CommentInternal
+	}
+	return sp
+}
+
+// speech gathers what judge needs.
+func (rx *receiver) speech(th thread) (speech, error) {
+	m, v := rx.in.Message, rx.in.Verdict
+	s := speaker{
+		aligned:     v.Aligned(),
+		policyFails: v.Verdict.Action != ActionAccept,
+		policy:      v.Verdict.Reason,
+		machine:     m.Machine.Class != MachineNone && m.Machine.Class != MachineList && m.Machine.Class != MachineCalendar,
+	}
+	if th.ours {
+		return speech{hold: "own-mail-returned"}, nil
+	}
+	if th.ticket != nil {
+		author := normalAddress(m.Author().Address)
+		s.answered = th.ticket.Answered != nil
+		s.owner = th.owner != "" && th.owner == author
+		p, err := find[Participant](rx.tx, participantKey(th.ticket.Project, th.ticket.IID, author))
+		if err != nil {
+			return speech{}, err
+		}
+		s.participant = p != nil && !p.Removed
+	}
+	return judge(th.by, s), nil
+}
+
+// hold sets a mail aside for an agent to look at.
+func (rx *receiver) hold(p *Project, reason string) (Outcome, error) {
+	if err := rx.tx.AddBlob(rx.in.Raw); err != nil {
+		return Outcome{}, err
+	}
+	m := rx.in.Message
+	h := Held{
+		ID: rx.in.Envelope.ID, Project: p.ID, At: rx.now, Reason: reason, Envelope: *rx.in.Envelope,
+		From: m.Author(), Subject: m.Subject, MessageID: m.MessageID,
+		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.in.Verdict,
+	}
+	k := heldKey(heldID(h.ID, p.ID))
+	if err := rx.tx.Emit(store.Change{Kind: "held", Key: k}); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{Decision: JournalHeld, Reason: reason}, save(rx.tx, k, h)
+}
