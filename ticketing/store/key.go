@@ -130,7 +130,8 @@ func (k Key) Split() ([]any, error) {
 	return parts, nil
 }
 
-// MarshalText writes the key in hexadecimal, which keeps its order.
+// MarshalText writes the key in hexadecimal, which keeps its order. Package
+// json calls it for values, but not for the keys of a map: use strings there.
 func (k Key) MarshalText() ([]byte, error) {
 	return hex.AppendEncode(nil, []byte(k)), nil
 }
