@@ -1,0 +1,397 @@
+package queue
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The steps of a session, as they appear in the text of an attempt.
+const (
+	stepConnect  = "connect"
+	stepGreeting = "greeting"
+	stepEHLO     = "EHLO"
+	stepSTARTTLS = "STARTTLS"
+	stepAUTH     = "AUTH"
+	stepMAIL     = "MAIL"
+	stepRCPT     = "RCPT"
+	stepDATA     = "DATA"
+	stepBody     = "sending the mail"
+	stepEnd      = "end of data"
+	stepRSET     = "RSET"
+)
+
+// Timeouts bound the steps of a session. Zero values are the defaults.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.2
+type Timeouts struct {
+	Connect time.Duration // to establish the connection; default 30 s
+	Step    time.Duration // greeting, EHLO, TLS handshake, AUTH, MAIL, RCPT, RSET; default 300 s
+	Data    time.Duration // for the answer to DATA; default 120 s
+	Write   time.Duration // for each 32 KiB of the mail; default 180 s
+	End     time.Duration // for the answer to the end of data; default 600 s
+	Quit    time.Duration // for the answer to QUIT; default 2 s
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, f := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&t.Connect, 30 * time.Second}, {&t.Step, 300 * time.Second}, {&t.Data, 120 * time.Second},
+		{&t.Write, 180 * time.Second}, {&t.End, 600 * time.Second}, {&t.Quit, 2 * time.Second},
+	} {
+		if *f.field <= 0 {
+			*f.field = f.value
+		}
+	}
+	return t
+}
+
+// client is one SMTP or LMTP session. It is used by one goroutine. After a
+// failure beyond scopeCopy it may only be closed.
+type client struct {
+	raw      net.Conn // below TLS
+	conn     net.Conn
+	br       *bufio.Reader
+	hostname string
+	lmtp     bool
+	timeouts Timeouts
+
+	ext   map[string]string // EHLO keyword, upper case -> parameters
+	tls   string            // "TLS 1.3", "" for plain text
+	sent  int               // transactions begun
+	unset func() bool       // stops watching the context of the attempt
+}
+
+func newClient(conn net.Conn, hostname string, lmtp bool, t Timeouts) *client {
+	c := &client{raw: conn, hostname: hostname, lmtp: lmtp, timeouts: t}
+	c.use(conn)
+	return c
+}
+
+// use goes on with conn, which is the connection itself or TLS on it.
+func (c *client) use(conn net.Conn) {
+	c.conn = conn
+	c.br = bufio.NewReaderSize(conn, maxReplyLine)
+}
+
+// bind makes the end of ctx close the connection, until the next bind. Every
+// step between is interrupted by it.
+func (c *client) bind(ctx context.Context) {
+	c.unbind()
+	c.unset = context.AfterFunc(ctx, func() { c.raw.Close() })
+}
+
+// unbind undoes bind: the session outlives the attempt.
+func (c *client) unbind() {
+	if c.unset != nil {
+		c.unset()
+		c.unset = nil
+	}
+}
+
+// deadline bounds the reads and writes that follow.
+func (c *client) deadline(d time.Duration) error { return c.conn.SetDeadline(time.Now().Add(d)) }
+
+// command sends one line and reads the reply.
+func (c *client) command(step string, d time.Duration, format string, args ...any) (reply, *failure) {
+	if err := c.write(d, fmt.Appendf(nil, format+"\r\n", args...)); err != nil {
+		return reply{}, broken(step, err)
+	}
+	return c.read(step, d)
+}
+
+func (c *client) write(d time.Duration, b []byte) error {
+	if err := c.deadline(d); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(b)
+	return err
+}
+
+func (c *client) read(step string, d time.Duration) (reply, *failure) {
+	if err := c.deadline(d); err != nil {
+		return reply{}, broken(step, err)
+	}
+	r, err := readReply(c.br)
+	if err != nil {
+		return reply{}, broken(step, err)
+	}
+	return r, nil
+}
+
+// greet reads the greeting and says hello.
+func (c *client) greet() *failure {
+	r, f := c.read(stepGreeting, c.timeouts.Step)
+	if f != nil {
+		return f
+	}
+	if r.code != 220 {
+		return refused(stepGreeting, r).at(scopeHost)
+	}
+	return c.hello()
+}
+
+// hello introduces us and learns what the server offers, which replaces all
+// that was known before.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.1.1.1
+func (c *client) hello() *failure {
+	verb := "EHLO"
+	if c.lmtp {
+		verb = "LHLO"
+	}
+	c.ext = map[string]string{}
+	r, f := c.command(stepEHLO, c.timeouts.Step, "%s %s", verb, c.hostname)
+	if f != nil {
+		return f
+	}
+	if r.code == 250 {
+		for _, line := range r.lines[1:] {
+			key, params, _ := strings.Cut(strings.Replace(line, "=", " ", 1), " ")
+			c.ext[strings.ToUpper(key)] = params
+		}
+		return nil
+	}
+	// https://www.rfc-editor.org/rfc/rfc5321#section-3.2
+	if r.code >= 500 && !c.lmtp {
+		if r, f = c.command(stepEHLO, c.timeouts.Step, "HELO %s", c.hostname); f != nil {
+			return f
+		}
+		if r.code == 250 {
+			return nil
+		}
+	}
+	return refused(stepEHLO, r).at(scopeHost)
+}
+
+// offers tells whether the server announced an extension.
+func (c *client) offers(keyword string) bool {
+	_, ok := c.ext[keyword]
+	return ok
+}
+
+// startTLS turns the session into an encrypted one. began is false while the
+// session is still good in plain text.
+//
+// https://www.rfc-editor.org/rfc/rfc3207#section-4
+func (c *client) startTLS(ctx context.Context, conf *tls.Config) (began bool, f *failure) {
+	r, f := c.command(stepSTARTTLS, c.timeouts.Step, "STARTTLS")
+	if f != nil {
+		return true, f
+	}
+	if r.code != 220 {
+		f = refused(stepSTARTTLS, r)
+		return f.scope != scopeCopy, f.at(scopeHost)
+	}
+	// What came along with the reply was not protected: nothing may be there.
+	if c.br.Buffered() > 0 {
+		return true, temporary(scopeHost, "4.7.0", "STARTTLS: the server spoke before the handshake")
+	}
+	if err := c.deadline(c.timeouts.Step); err != nil {
+		return true, broken(stepSTARTTLS, err)
+	}
+	conn := tls.Client(c.raw, conf)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		f := broken(stepSTARTTLS, err)
+		f.enhanced = "4.7.5"
+		return true, f
+	}
+	c.tls = tls.VersionName(conn.ConnectionState().Version)
+	c.use(conn)
+	return true, c.hello()
+}
+
+// send makes one transaction. It returns the reply that took the mail, or why
+// it was not taken.
+func (c *client) send(from, to mailbox, raw []byte) (reply, *failure) {
+	mail, f := c.mailCommand(from, to, raw)
+	if f != nil {
+		return reply{}, f
+	}
+	if c.sent++; c.sent > 1 {
+		if f := c.reset(); f != nil {
+			return reply{}, f
+		}
+	}
+	rcpt := "RCPT TO:" + to.path()
+	if c.offers("PIPELINING") {
+		f = c.pipelined(mail, rcpt)
+	} else {
+		f = c.oneByOne(mail, rcpt)
+	}
+	if f != nil {
+		return reply{}, f
+	}
+	return c.data(raw)
+}
+
+// reset forgets the transaction before.
+func (c *client) reset() *failure {
+	r, f := c.command(stepRSET, c.timeouts.Step, "RSET")
+	if f == nil && r.code != 250 {
+		f = refused(stepRSET, r).at(scopeHost)
+	}
+	return f
+}
+
+// mailCommand writes the MAIL command, or refuses what this server cannot take.
+func (c *client) mailCommand(from, to mailbox, raw []byte) (string, *failure) {
+	cmd := "MAIL FROM:" + from.path()
+	// https://www.rfc-editor.org/rfc/rfc1870#section-5
+	if param, ok := c.ext["SIZE"]; ok {
+		limit, err := strconv.ParseInt(strings.TrimSpace(param), 10, 64)
+		if err == nil && limit > 0 && int64(len(raw)) > limit {
+			return "", permanent("5.3.4", fmt.Sprintf("the mail has %d octets, the server takes %d", len(raw), limit))
+		}
+		cmd += " SIZE=" + strconv.Itoa(len(raw))
+	}
+	header8, any8 := is8bit(raw)
+	// https://www.rfc-editor.org/rfc/rfc6531#section-3.2
+	if from.utf8() || to.utf8() || header8 {
+		if !c.offers("SMTPUTF8") {
+			return "", permanent("5.6.7", "the server takes no addresses with characters beyond ASCII")
+		}
+		cmd += " SMTPUTF8"
+	}
+	// https://www.rfc-editor.org/rfc/rfc6152#section-3
+	if any8 {
+		if !c.offers("8BITMIME") {
+			return "", permanent("5.6.3", "the server takes no 8-bit mails")
+		}
+		cmd += " BODY=8BITMIME"
+	}
+	return cmd, nil
+}
+
+// oneByOne sends the commands before the mail, each after the reply to the last.
+func (c *client) oneByOne(mail, rcpt string) *failure {
+	for _, s := range []struct {
+		step, line string
+		d          time.Duration
+	}{
+		{stepMAIL, mail, c.timeouts.Step}, {stepRCPT, rcpt, c.timeouts.Step}, {stepDATA, "DATA", c.timeouts.Data},
+	} {
+		r, f := c.command(s.step, s.d, "%s", s.line)
+		if f != nil {
+			return f
+		}
+		if f := unwanted(s.step, r); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// pipelined sends them at once. All replies are read, the first failure counts.
+//
+// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
+func (c *client) pipelined(mail, rcpt string) *failure {
+	if err := c.write(c.timeouts.Step, []byte(mail+"\r\n"+rcpt+"\r\nDATA\r\n")); err != nil {
+		return broken(stepMAIL, err)
+	}
+	var first *failure
+	for _, step := range []string{stepMAIL, stepRCPT} {
+		r, f := c.read(step, c.timeouts.Step)
+		if f == nil {
+			f = unwanted(step, r)
+		}
+		if f != nil && f.scope != scopeCopy {
+			return firstOf(first, f)
+		}
+		first = firstOf(first, f)
+	}
+	r, f := c.read(stepDATA, c.timeouts.Data)
+	if f != nil {
+		return firstOf(first, f)
+	}
+	if first != nil && r.code == 354 {
+		return c.abandon(first)
+	}
+	return firstOf(first, unwanted(stepDATA, r))
+}
+
+// firstOf returns the failure that came first.
+func firstOf(first, later *failure) *failure {
+	if first != nil {
+		return first
+	}
+	return later
+}
+
+// abandon ends a DATA that was granted although the transaction has failed. An
+// SMTP server answers an empty mail; an LMTP server that granted it answers
+// for no recipient at all, so there the connection ends.
+func (c *client) abandon(f *failure) *failure {
+	if c.lmtp {
+		c.raw.Close()
+		return f
+	}
+	if _, broke := c.command(stepEnd, c.timeouts.End, "."); broke != nil {
+		c.raw.Close()
+	}
+	return f
+}
+
+// unwanted returns the failure that a reply means at a step before the mail.
+func unwanted(step string, r reply) *failure {
+	if want := map[string]int{stepMAIL: 2, stepRCPT: 2, stepDATA: 3}[step]; r.code/100 == want {
+		return nil
+	}
+	return refused(step, r)
+}
+
+// data sends the mail and reads the answer that moves the responsibility. When
+// the connection breaks after the end-of-data line may have left, the outcome
+// is unknown.
+func (c *client) data(raw []byte) (reply, *failure) {
+	for rest := bytes.NewBuffer(stuff(raw)); rest.Len() > 0; {
+		chunk := rest.Next(dataChunk)
+		err := c.write(c.timeouts.Write, chunk)
+		if err != nil {
+			return reply{}, c.cutShort(err, rest.Len() == 0)
+		}
+	}
+	r, f := c.read(stepEnd, c.timeouts.End)
+	switch {
+	case f != nil:
+		f.text = oneLine(f.text + " (the mail may have been taken)")
+		return reply{}, f.at(scopeLost)
+	case r.code/100 != 2:
+		f := refused(stepEnd, r)
+		if f.scope != scopeCopy {
+			f.scope = scopeLost
+		}
+		return reply{}, f
+	}
+	return r, nil
+}
+
+// cutShort says why the mail could not be written. A server that refuses it
+// half-way often says so before it hangs up.
+func (c *client) cutShort(err error, last bool) *failure {
+	if r, f := c.read(stepBody, c.timeouts.Quit); f == nil && r.code >= 400 {
+		return refused(stepBody, r).at(scopeLost)
+	}
+	f := broken(stepBody, err)
+	if last {
+		return f.at(scopeLost)
+	}
+	return f
+}
+
+// close says goodbye where the server still listens, and hangs up.
+func (c *client) close(polite bool) {
+	if polite {
+		c.command("QUIT", c.timeouts.Quit, "QUIT") // whatever it answers
+	}
+	c.unbind()
+	c.raw.Close()
+}

@@ -1,0 +1,213 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// Pauses between tries to record an attempt. The time of one recording is
+// bounded by their sum and storeTimeout each.
+var recordRetry = [...]time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
+
+// courier works for one destination until nothing waits there, keeping its
+// connection from one copy to the next.
+func (q *Queue) courier(d *destination) {
+	line := &line{q: q}
+	defer line.hangUp()
+	for {
+		c, ok := q.nextCopy(d, line)
+		if !ok {
+			return
+		}
+		f := q.serve(c, line)
+		q.done(d, f == nil)
+		if f != nil && f.scope == scopeDestination {
+			q.giveBack(d, f)
+		}
+	}
+}
+
+// giveBack ends the attempts of everything that waits for a destination which
+// has just turned out to be unreachable: each copy counts it as an attempt of
+// its own, without another connection.
+func (q *Queue) giveBack(d *destination, f *failure) {
+	for _, c := range q.drain(d) {
+		if c.bad == nil && !q.late(c) {
+			q.settle(c, outcome{failure: f})
+		}
+		q.done(d, false)
+	}
+}
+
+// late tells that the lease might end during an attempt. Such a copy is left
+// alone: it comes back by itself.
+func (q *Queue) late(c claimed) bool { return q.o.Now().Add(q.o.AttemptTimeout).After(c.until) }
+
+// outcome is what came of one attempt.
+type outcome struct {
+	host    string
+	tls     string
+	reply   reply
+	failure *failure // nil: delivered, or captured
+}
+
+// serve makes one attempt and records it. It returns why it did not succeed.
+func (q *Queue) serve(c claimed, line *line) *failure {
+	if q.isStopping() {
+		f := interrupted()
+		q.settle(c, outcome{failure: f})
+		return f
+	}
+	if q.late(c) {
+		return nil
+	}
+	start := time.Now()
+	out := q.attempt(c, line)
+	q.o.Metrics.Attempted(time.Since(start))
+	q.settle(c, out)
+	return out.failure
+}
+
+// attempt renders and sends one copy. A panic becomes a deferral.
+func (q *Queue) attempt(c claimed, line *line) (out outcome) {
+	ctx, cancel := context.WithTimeout(q.work, q.o.AttemptTimeout)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil {
+			q.o.Log.Error("queue: panic", "copy", c.ID, "panic", r, "stack", string(debug.Stack()))
+			line.hangUp()
+			out = outcome{failure: temporary(scopeCopy, "4.3.0", "internal error")}
+		}
+	}()
+	raw, f := q.bytes(ctx, c)
+	if f == nil {
+		out, f = line.deliver(ctx, c, raw)
+	}
+	switch {
+	case f == nil || f.permanent():
+	case q.work.Err() != nil:
+		f = interrupted()
+	case ctx.Err() != nil:
+		f = temporary(scopeCopy, "4.4.7", fmt.Sprintf("the attempt took more than %v; %s", q.o.AttemptTimeout, f.text))
+	}
+	out.failure = f
+	return out
+}
+
+// interrupted is the failure of an attempt that our own stop ends.
+func interrupted() *failure {
+	return temporary(scopeCopy, enhancedStopping, "interrupted: this server is stopping")
+}
+
+// enhancedStopping marks attempts that count for nothing: the copy is due again
+// at once.
+const enhancedStopping = "4.3.2"
+
+// bytes returns the bytes of a copy, rendering them at its first attempt.
+func (q *Queue) bytes(ctx context.Context, c claimed) ([]byte, *failure) {
+	if c.bad != nil {
+		return nil, permanent("5.1.3", "the recipient's address cannot be used in a mail")
+	}
+	if c.Raw == nil {
+		raw, err := q.render.Render(ctx, c.Outgoing)
+		if err == nil {
+			err = q.box.Rendered(ctx, c.ID, q.o.Owner, raw)
+		}
+		if err != nil {
+			return nil, q.internal(c, "render", err)
+		}
+	}
+	raw, err := q.box.RawOutgoing(ctx, c.ID)
+	if err != nil {
+		return nil, q.internal(c, "read", err)
+	}
+	return raw, checkBody(raw)
+}
+
+// internal makes a failure of our own error, which is logged and not shown.
+func (q *Queue) internal(c claimed, what string, err error) *failure {
+	q.o.Log.Error("queue: "+what, "copy", c.ID, "err", err)
+	e := ticketing.AsError(err)
+	text := what + ": " + e.Message
+	if e.Kind == ticketing.KindInvalid || e.Kind == ticketing.KindTooLarge {
+		return permanent("5.6.0", text)
+	}
+	return temporary(scopeCopy, "4.3.0", text)
+}
+
+// settle records an attempt with what follows from it.
+func (q *Queue) settle(c claimed, out outcome) {
+	now := q.o.Now()
+	a := ticketing.Attempt{At: now.UTC(), Host: out.host, TLS: out.tls}
+	state, due := ticketing.DeliveryDelivered, time.Time{}
+	switch f := out.failure; {
+	case f != nil:
+		a.Code, a.Enhanced, a.Text = f.code, f.enhanced, f.text
+		state, due = q.after(c, f, now)
+	case q.route.Mode == Capture || q.route.Mode == "":
+		a.Text = "captured: no relay is configured"
+		state = ticketing.DeliveryCaptured
+	default:
+		a.Code, a.Enhanced, a.Text = out.reply.code, out.reply.enhanced, out.reply.text()
+	}
+	q.record(c, a, state, due)
+}
+
+// after tells what a failure makes of a copy: given up, or due again.
+func (q *Queue) after(c claimed, f *failure, now time.Time) (ticketing.DeliveryState, time.Time) {
+	if f.permanent() {
+		return ticketing.DeliveryFailed, time.Time{}
+	}
+	if f.code == 0 && f.enhanced == enhancedStopping {
+		return ticketing.DeliveryDeferred, now
+	}
+	deadline := c.Deadline
+	if deadline.IsZero() {
+		deadline = c.CreatedAt.Add(lifetime)
+	}
+	due, ok := next(c.Tries+1, deadline, now, q.o.Rand())
+	if !ok {
+		return ticketing.DeliveryFailed, time.Time{}
+	}
+	return ticketing.DeliveryDeferred, due
+}
+
+// record writes an attempt, trying again while the store is unwell: what is
+// lost here is sent a second time.
+func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryState, due time.Time) {
+	log := q.o.Log.With("copy", c.ID, "ticket", c.Ticket, "state", string(state), "host", a.Host, "code", a.Code, "enhanced", a.Enhanced)
+	for i := 0; ; i++ {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.work), storeTimeout)
+		err := q.box.Record(ctx, c.ID, q.o.Owner, a, state, due)
+		cancel()
+		switch {
+		case err == nil:
+			log.Info("queue: attempt", "tls", a.TLS, "text", a.Text, "due", due)
+			q.o.Metrics.Recorded(string(state), a.TLS)
+			if state.Final() {
+				q.o.Metrics.Finished(string(state), a.At.Sub(c.CreatedAt))
+			}
+			return
+		case ticketing.KindOf(err) == ticketing.KindConflict:
+			log.Warn("queue: lease lost", "err", err)
+			q.o.Metrics.Lost()
+			return
+		case i == len(recordRetry):
+			log.Error("queue: attempt not recorded", "err", err)
+			return
+		}
+		log.Warn("queue: record", "err", err)
+		time.Sleep(recordRetry[i])
+	}
+}
+
+// isStopping tells that no further attempt is to be begun.
+func (q *Queue) isStopping() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stopping
+}

@@ -1,0 +1,162 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/mxdesk/mxdesk/auth/dns"
+)
+
+// Bounds of one attempt in mx mode.
+const (
+	maxAddresses   = 5 // connections tried
+	maxPerHost     = 2 // addresses of one exchanger, where there are several
+	maxSessions    = 2 // sessions that got as far as MAIL
+	maxExchangers  = 20
+	reasonLoopback = "its mail exchanger is this server"
+)
+
+// target is one next hop.
+type target struct {
+	host    string // name for display and for the certificate
+	network string
+	address string
+	addr    netip.Addr // set in mx mode
+}
+
+// String is the host as an attempt shows it.
+func (t target) String() string {
+	if t.addr.IsValid() && t.host != t.addr.String() {
+		return t.host + " [" + t.addr.String() + "]"
+	}
+	return t.host
+}
+
+// resolve lists the next hops of a recipient domain in the order in which they
+// are to be tried, at most maxAddresses.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-5.1
+func (q *Queue) resolve(ctx context.Context, to mailbox) ([]target, *failure) {
+	if to.literal.IsValid() {
+		return q.permitted([]target{q.target(to.literal.String(), to.literal)})
+	}
+	hosts, f := q.exchangers(ctx, to.domain)
+	if f != nil {
+		return nil, f
+	}
+	var found []target
+	unknown := false
+	perHost := maxAddresses
+	if len(hosts) > 1 {
+		perHost = maxPerHost
+	}
+	for _, mx := range hosts {
+		addrs, err := q.addresses(ctx, mx.Host)
+		unknown = unknown || err != nil
+		if slices.ContainsFunc(addrs, q.isOwn) {
+			break // we are this exchanger: only better ones may be tried
+		}
+		for _, a := range addrs[:min(perHost, len(addrs))] {
+			found = append(found, q.target(mx.Host, a))
+		}
+		if len(found) >= maxAddresses {
+			break
+		}
+	}
+	switch {
+	case len(found) > 0:
+		return q.permitted(found[:min(maxAddresses, len(found))])
+	case unknown:
+		return nil, temporary(scopeDestination, "4.4.3", "the addresses of its mail exchangers could not be looked up")
+	}
+	return nil, permanent("5.4.4", "no mail exchanger of "+to.domain+" has an address that can be used").at(scopeDestination)
+}
+
+func (q *Queue) target(host string, addr netip.Addr) target {
+	return target{host: host, network: "tcp", address: netip.AddrPortFrom(addr, q.o.Port).String(), addr: addr}
+}
+
+// permitted drops next hops that outside data must not lead us to.
+func (q *Queue) permitted(ts []target) ([]target, *failure) {
+	ts = slices.DeleteFunc(ts, func(t target) bool { return q.guard.check(t.addr) != nil })
+	if len(ts) == 0 {
+		return nil, permanent("5.4.4", "the mail exchanger has no public address").at(scopeDestination)
+	}
+	return ts, nil
+}
+
+// exchangers returns the mail exchangers of a domain, best first, those of the
+// same preference in random order, cut before our own name.
+func (q *Queue) exchangers(ctx context.Context, domain string) ([]dns.MX, *failure) {
+	hosts, _, err := q.o.Resolver.MX(ctx, domain)
+	switch {
+	case errors.Is(err, dns.ErrNotFound):
+		return nil, permanent("5.1.2", "the domain "+domain+" does not exist").at(scopeDestination)
+	case errors.Is(err, dns.ErrNoData):
+		// https://www.rfc-editor.org/rfc/rfc5321#section-5.1 (implicit MX)
+		return []dns.MX{{Host: domain}}, nil
+	case err != nil:
+		return nil, temporary(scopeDestination, "4.4.3", "the mail exchangers of "+domain+" could not be looked up")
+	}
+	// https://www.rfc-editor.org/rfc/rfc7505#section-3
+	if len(hosts) == 1 && strings.TrimSuffix(hosts[0].Host, ".") == "" {
+		return nil, permanent("5.1.10", "the domain "+domain+" accepts no mail").at(scopeDestination)
+	}
+	hosts = slices.Clone(hosts)
+	for i := range hosts {
+		hosts[i].Host = strings.TrimSuffix(strings.ToLower(hosts[i].Host), ".")
+		j := int(q.o.Rand() * float64(i+1))
+		hosts[i], hosts[j] = hosts[j], hosts[i]
+	}
+	slices.SortStableFunc(hosts, func(a, b dns.MX) int { return cmp.Compare(a.Preference, b.Preference) })
+	return q.cutLoop(hosts, domain)
+}
+
+// cutLoop drops our own name and every exchanger that is no better than it:
+// mail must only move towards the best one.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-5.1
+func (q *Queue) cutLoop(hosts []dns.MX, domain string) ([]dns.MX, *failure) {
+	own := slices.IndexFunc(hosts, func(mx dns.MX) bool { return strings.EqualFold(mx.Host, q.o.Hostname) })
+	if own >= 0 {
+		limit := hosts[own].Preference
+		hosts = slices.DeleteFunc(hosts, func(mx dns.MX) bool { return mx.Preference >= limit })
+	}
+	hosts = slices.DeleteFunc(hosts, func(mx dns.MX) bool { return mx.Host == "" })
+	if len(hosts) == 0 {
+		return nil, permanent("5.4.6", "mail for "+domain+" would loop: "+reasonLoopback).at(scopeDestination)
+	}
+	return hosts[:min(len(hosts), maxExchangers)], nil
+}
+
+// addresses returns the addresses of a host, IPv6 and IPv4 by turns. The error
+// tells that a lookup failed for now and no address is known.
+func (q *Queue) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	v6, _, err6 := q.o.Resolver.AAAA(ctx, host)
+	v4, _, err4 := q.o.Resolver.A(ctx, host)
+	var out []netip.Addr
+	for i := range max(len(v6), len(v4)) {
+		if i < len(v6) {
+			out = append(out, v6[i])
+		}
+		if i < len(v4) {
+			out = append(out, v4[i])
+		}
+	}
+	for _, err := range []error{err6, err4} {
+		if len(out) == 0 && err != nil && !errors.Is(err, dns.ErrNotFound) && !errors.Is(err, dns.ErrNoData) {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// isOwn tells whether an address is ours and no network named in the options
+// covers it.
+func (q *Queue) isOwn(a netip.Addr) bool {
+	return q.guard.isOwn(a.Unmap()) && !q.guard.named(a.Unmap())
+}

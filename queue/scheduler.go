@@ -1,0 +1,133 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// Pace of the scheduler.
+const (
+	claimBatch    = 100              // copies taken by one claim
+	pollInterval  = time.Minute      // longest sleep: other nodes do not wake us
+	minPause      = time.Second      // shortest sleep after a claim that found nothing
+	storeRetry    = 5 * time.Second  // sleep after an error of the store
+	depthInterval = 15 * time.Second // of the gauges
+	storeTimeout  = 30 * time.Second // of one call
+)
+
+// claimed is a copy that is leased to us.
+type claimed struct {
+	ticketing.Outgoing
+	to    mailbox
+	bad   error     // why the recipient's address cannot be used
+	until time.Time // end of the lease
+}
+
+// schedule claims what is due and gives it to couriers, until ctx ends.
+func (q *Queue) schedule(ctx context.Context) {
+	for ctx.Err() == nil {
+		room := q.room()
+		if room == 0 {
+			q.sleep(ctx, pollInterval)
+			continue
+		}
+		limit := min(room, claimBatch)
+		n, err := q.claim(ctx, limit)
+		if err == nil && n == limit {
+			continue
+		}
+		q.sleep(ctx, q.pause(ctx, err))
+	}
+}
+
+// claim takes up to limit copies and returns how many it got.
+func (q *Queue) claim(ctx context.Context, limit int) (int, error) {
+	call, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	now := q.o.Now()
+	copies, err := q.box.Claim(call, now, q.o.Owner, limit, q.o.Lease)
+	if err != nil {
+		if ctx.Err() == nil {
+			q.o.Log.Error("queue: claim", "err", err)
+		}
+		return 0, err
+	}
+	q.o.Metrics.Claimed(len(copies))
+	for _, o := range copies {
+		q.take(claimed{Outgoing: o, until: now.Add(q.o.Lease)})
+	}
+	return len(copies), nil
+}
+
+// take gives one claimed copy to the couriers of its destination.
+func (q *Queue) take(c claimed) {
+	c.to, c.bad = parseMailbox(c.Recipient.Address)
+	if !q.dispatch(q.destinationOf(c.to), c) {
+		// A destination with this much waiting would keep the others out. The
+		// copy comes back when its lease ends.
+		q.o.Log.Debug("queue: destination is full", "copy", c.ID, "domain", c.to.domain)
+	}
+}
+
+// destinationOf names what shares connections.
+func (q *Queue) destinationOf(to mailbox) string {
+	if q.route.Mode == MX {
+		return to.domain
+	}
+	return q.route.String()
+}
+
+// pause tells how long nothing can be due.
+func (q *Queue) pause(ctx context.Context, err error) time.Duration {
+	var due time.Time
+	if err == nil {
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		due, err = q.box.NextDue(call)
+	}
+	switch {
+	case err != nil:
+		return storeRetry
+	case due.IsZero():
+		return pollInterval
+	}
+	return min(max(due.Sub(q.o.Now()), minPause), pollInterval)
+}
+
+// sleep waits for d, for new copies, for room, or for the end.
+func (q *Queue) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-q.box.Wake():
+	case <-q.freed:
+	}
+}
+
+// watchDepth keeps the gauges of the queue's depth, until ctx ends.
+func (q *Queue) watchDepth(ctx context.Context) {
+	if q.o.Metrics == nil {
+		return
+	}
+	ticker := time.NewTicker(depthInterval)
+	defer ticker.Stop()
+	for {
+		call, cancel := context.WithTimeout(ctx, storeTimeout)
+		depth, err := q.box.Depth(call)
+		cancel()
+		if err == nil {
+			for state, n := range depth {
+				q.o.Metrics.Depth(string(state), n)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
