@@ -30,7 +30,8 @@ type node struct {
 	records map[kind]reply
 	spf     []string // stands for TXT when the name has none
 	noTXT   bool     // the spf entries stay out of TXT
-	cname   string
+	alias   bool     // the name has a CNAME
+	target  string
 	broken  bool // the server does not answer for types not listed
 }
 
@@ -116,8 +117,8 @@ func (z *Zone) answer(_ context.Context, q question) (reply, error) {
 			return r, nil
 		}
 		switch {
-		case n.cname != "":
-			name = n.cname
+		case n.alias:
+			name = n.target
 		case n.broken:
 			return none, q.fail(ErrTemporary, "time-out")
 		default:
@@ -186,10 +187,10 @@ func (n *node) set(typ string, value json.RawMessage) error {
 }
 
 func (n *node) setAlias(host string) error {
-	if n.cname != "" {
+	if n.alias {
 		return errors.New("a name has one CNAME")
 	}
-	n.cname = canonical(host)
+	n.alias, n.target = true, canonical(host)
 	return nil
 }
 
@@ -277,14 +278,8 @@ func parseMX(value json.RawMessage) (MX, error) {
 	return MX{Preference: uint16(preference), Host: strings.TrimSuffix(host, ".")}, nil
 }
 
+// parseHost reads a name, which may be the root.
 func parseHost(value json.RawMessage) (string, error) {
 	host, err := parseString(value)
-	if err != nil {
-		return "", err
-	}
-	host = strings.TrimSuffix(host, ".")
-	if host == "" {
-		return "", errors.New("empty name")
-	}
-	return host, nil
+	return strings.TrimSuffix(host, "."), err
 }

@@ -24,6 +24,7 @@ const zoneText = `{
  "alias.example.com": [["CNAME","EXAMPLE.com."]],
  "dangling.example.com": [["CNAME","nowhere.example.com"]],
  "loop.example.com": [["CNAME","loop.example.com"]],
+ "root.example.com": [["CNAME","."]],
  "nullmx.example.com": [["MX",[0,"."]]],
  "1.2.0.192.in-addr.arpa": [["PTR","Host.example.com."]],
  "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.D.0.1.0.0.2.IP6.ARPA": [["PTR","six.example.com"]]
@@ -88,6 +89,7 @@ func TestZone(t *testing.T) {
 		{"AAAA", "spf.example.com", "", ErrNoData},
 		{"A", "alias.example.com", "[192.0.2.1 192.0.2.2]", nil},
 		{"A", "dangling.example.com", "", ErrNotFound},
+		{"A", "root.example.com", "", ErrNotFound},
 		{"A", "loop.example.com", "", ErrTemporary},
 		{"A", "missing.example.com", "", ErrNotFound},
 		{"A", "two..dots.example.com", "", ErrNotFound},
@@ -156,7 +158,7 @@ func TestZoneMalformed(t *testing.T) {
 		`{"a.test": [["MX",[1,2]]]}`:                "host",
 		`{"a.test": [["TXT",{}]]}`:                  "list of strings",
 		`{"a.test": [["TXT",["x",null]]]}`:          "want a string",
-		`{"a.test": [["PTR","."]]}`:                 "empty name",
+		`{"a.test": [["PTR",1]]}`:                   "want a string",
 		`{"a.test": [["SRV","x"]]}`:                 "unknown type",
 		`{"a.test": [["CNAME","x"],["CNAME","y"]]}`: "one CNAME",
 	} {
