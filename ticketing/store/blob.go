@@ -164,7 +164,7 @@ func (b *batch) writeBlobs(blobs []*Staged, records []blobRecord) error {
 	for i, s := range blobs {
 		sources[i] = BlobSource{s.Hash, s.Size, bytes.NewReader(s.data)}
 	}
-	places, err := b.db.engine.Blobs().Write(b.db.ctx, sources)
+	places, err := b.db.engine.Blobs().Write(context.Background(), sources)
 	switch {
 	case err == nil:
 	case harmless(err):

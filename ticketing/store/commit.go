@@ -267,7 +267,7 @@ func (b *batch) commit(eb Batch) error {
 		b.bytes += int64(len(k) + len(v))
 	}
 	b.writes = len(writes)
-	err := eb.Commit(b.db.ctx, writes)
+	err := eb.Commit(context.Background(), writes)
 	switch {
 	case err == nil:
 		return nil

@@ -53,7 +53,7 @@ const (
 type DB struct {
 	engine Engine
 	opts   Options
-	ctx    context.Context // of the engine's work; ends when Close gives up
+	ctx    context.Context // of the engine's Begin; ends when Close gives up
 	cancel context.CancelFunc
 
 	gate      gate
@@ -178,8 +178,8 @@ func (db *DB) FreeBytes() (free, total uint64, err error) {
 }
 
 // Close refuses new calls, lets those under way end, and closes the engine.
-// When ctx ends first it returns with the engine still open, and may be called
-// again.
+// When ctx ends first, transactions that have not begun are given up, and it
+// returns with the engine still open; it may be called again.
 func (db *DB) Close(ctx context.Context) error {
 	db.gate.shut()
 	select {

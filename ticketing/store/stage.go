@@ -140,7 +140,7 @@ func (db *DB) writeStaged(group []*stageJob) ([]*stageJob, error) {
 	if err := db.Err(); err != nil {
 		return group, err
 	}
-	places, err := db.engine.Blobs().Write(db.ctx, sources)
+	places, err := db.engine.Blobs().Write(context.Background(), sources)
 	if err == nil {
 		for i, j := range group {
 			j.staged.place = places[i]

@@ -1,0 +1,262 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing/store"
+	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
+)
+
+func TestRunTwice(t *testing.T) {
+	inBubble(t, memdb.New(memdb.Options{}), store.Options{RunTwice: true}, func(t *testing.T, db *store.DB) {
+		runs, shared := 0, 0
+		err := db.Update(t.Context(), func(tx store.Tx) error {
+			runs++
+			shared++ // what an impure closure would do
+			return tx.Put(store.K("runs", shared), nil)
+		})
+		if err != nil || runs != 2 {
+			t.Errorf("%d runs, %v", runs, err)
+		}
+		err = db.View(t.Context(), func(r store.Reader) error {
+			_, err := r.Get(store.K("runs", 1))
+			if !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("the first run left something: %v", err)
+			}
+			_, err = r.Get(store.K("runs", 2))
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestQueueBound fills the queue behind a batch that does not begin.
+func TestQueueBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		e := memdb.New(memdb.Options{BeforeBegin: func() error { <-hold; return nil }})
+		db := store.Open(e, store.Options{})
+		var wg sync.WaitGroup
+		for i := range 1 + 1024 {
+			wg.Go(func() {
+				if err := put(db, fmt.Sprintf("k%04d", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := db.Waiting(); n != 1024 {
+			t.Errorf("%d wait, want 1024", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := db.Update(ctx, func(store.Tx) error { t.Error("ran"); return nil })
+		checkError(t, err, []error{context.DeadlineExceeded}, []error{store.ErrUnknownOutcome})
+		close(hold)
+		wg.Wait()
+		if changes, err := db.Changes(t.Context(), 0, 2000); len(changes) != 1025 || err != nil {
+			t.Errorf("%d changes, %v, want 1025", len(changes), err)
+		}
+		if err := db.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestGivenUpBeforeBegin leaves while the engine waits for its commit lock: the
+// transaction must not run.
+func TestGivenUpBeforeBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		e := memdb.New(memdb.Options{BeforeBegin: func() error { <-hold; return nil }})
+		db := store.Open(e, store.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := db.Update(ctx, func(store.Tx) error { t.Error("ran"); return nil })
+		checkError(t, err, []error{context.DeadlineExceeded}, []error{store.ErrUnknownOutcome})
+		close(hold)
+		if err := db.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSlowCommit gives up during the commit, whose batch is kept all the same.
+func TestSlowCommit(t *testing.T) {
+	slow := func([]store.Item) error { time.Sleep(time.Minute); return nil }
+	var took time.Duration
+	o := store.Options{Observe: func(s store.BatchStats) { took = s.Duration }}
+	inBubble(t, memdb.New(memdb.Options{BeforeCommit: slow}), o, func(t *testing.T, db *store.DB) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := db.Update(ctx, func(tx store.Tx) error { return tx.Put(store.K("a"), nil) })
+		checkError(t, err, []error{store.ErrUnknownOutcome, context.DeadlineExceeded}, []error{store.ErrFailed})
+		if err := put(db, "b"); err != nil {
+			t.Error(err)
+		}
+		wantKeys(t, db, "a b")
+		if took != time.Minute {
+			t.Errorf("batch took %v", took)
+		}
+	})
+}
+
+// TestCloseDrains closes with work under way: first without patience, then to
+// the end.
+func TestCloseDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func([]store.Item) error { time.Sleep(time.Minute); return nil }
+		db := store.Open(memdb.New(memdb.Options{BeforeCommit: slow}), store.Options{MaxBatch: 1})
+		results := make(chan error, 3)
+		for i := range 3 {
+			go func() { results <- put(db, fmt.Sprint("k", i)) }()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := db.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close without patience: %v", err)
+		}
+		if err := put(db, "late"); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("write while closing: %v", err)
+		}
+		if err := db.Close(t.Context()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		for range 3 {
+			if err := <-results; err != nil {
+				t.Errorf("write before close: %v", err)
+			}
+		}
+	})
+}
+
+func TestStagedExpires(t *testing.T) {
+	inBubble(t, memdb.New(memdb.Options{}), store.Options{}, func(t *testing.T, db *store.DB) {
+		for _, size := range []int{100, 100 << 10} {
+			s, err := db.Stage(t.Context(), int64(size), store.Hash{2}, bytes.NewReader(make([]byte, size)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			add := func(tx store.Tx) error { return errors.Join(tx.AddBlob(s), tx.ReleaseBlob(s.Hash)) }
+			time.Sleep(store.BlobGrace / 2)
+			if err := db.Update(t.Context(), add); err != nil {
+				t.Errorf("after half the grace: %v", err)
+			}
+			time.Sleep(time.Second)
+			if err := db.Update(t.Context(), add); err == nil {
+				t.Error("an expired blob is accepted")
+			}
+		}
+	})
+}
+
+// TestStageGroups lets blobs wait behind a slow write: they are then written
+// together, and a bad one among them hurts nobody else.
+func TestStageGroups(t *testing.T) {
+	var groups []int
+	slow := func(blobs []store.BlobSource) error {
+		groups = append(groups, len(blobs))
+		time.Sleep(time.Second)
+		return nil
+	}
+	inBubble(t, memdb.New(memdb.Options{BeforeBlobs: slow}), store.Options{}, func(t *testing.T, db *store.DB) {
+		const size = 100 << 10
+		var wg sync.WaitGroup
+		stage := func(i, have int, ctx context.Context, want error) {
+			wg.Go(func() {
+				_, err := db.Stage(ctx, size, store.Hash{byte(i)}, bytes.NewReader(make([]byte, have)))
+				if (err == nil) != (want == nil) || want != nil && want != errDisk && !errors.Is(err, want) {
+					t.Errorf("blob %d: %v, want %v", i, err, want)
+				}
+			})
+			synctest.Wait()
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		stage(0, size, t.Context(), nil)
+		stage(1, size, t.Context(), nil)
+		stage(2, size-1, t.Context(), errDisk)
+		stage(3, size, t.Context(), nil)
+		stage(4, size, short, context.DeadlineExceeded)
+		wg.Wait()
+		if got := fmt.Sprint(groups); got != "[1 3 2]" {
+			t.Errorf("groups of %s, want one, then three of which one is bad, then the two", got)
+		}
+		if err := db.Err(); err != nil {
+			t.Errorf("store: %v", err)
+		}
+	})
+}
+
+// TestStageGroupBytes bounds a group by its bytes, given and not read here.
+func TestStageGroupBytes(t *testing.T) {
+	var groups []int
+	slow := func(blobs []store.BlobSource) error {
+		groups = append(groups, len(blobs))
+		time.Sleep(time.Second)
+		return nil
+	}
+	inBubble(t, memdb.New(memdb.Options{BeforeBlobs: slow}), store.Options{}, func(t *testing.T, db *store.DB) {
+		data := bytes.NewReader(make([]byte, 30<<20))
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				if _, err := db.Stage(t.Context(), data.Size(), store.Hash{byte(i)}, data); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if got := fmt.Sprint(groups); got != "[1 3 2]" {
+			t.Errorf("groups of %s", got)
+		}
+	})
+}
+
+func TestFreeBytes(t *testing.T) {
+	e := memdb.New(memdb.Options{FreeBytes: func() (uint64, uint64, error) { return 1, 2, errDisk }})
+	inBubble(t, e, store.Options{}, func(t *testing.T, db *store.DB) {
+		if free, total, err := db.FreeBytes(); free != 1 || total != 2 || err != errDisk {
+			t.Errorf("%d, %d, %v", free, total, err)
+		}
+	})
+}
+
+// TestMoveBlob moves a blob for real: to where a copy of it was written.
+func TestMoveBlob(t *testing.T) {
+	e := memdb.New(memdb.Options{})
+	inBubble(t, e, store.Options{}, func(t *testing.T, db *store.DB) {
+		data := bytes.Repeat([]byte("x"), 100<<10)
+		if err := addBlob(db, data, "a"); err != nil {
+			t.Fatal(err)
+		}
+		places, err := e.Blobs().Write(t.Context(), []store.BlobSource{{Hash: store.Hash{1}, Size: int64(len(data)), Data: bytes.NewReader(data)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		move := store.BlobMove{Hash: store.Hash{1}, From: store.Place{Segment: 1, Offset: 1}, To: places[0]}
+		if err := db.MoveBlobs(t.Context(), []store.BlobMove{move}); err != nil {
+			t.Fatal(err)
+		}
+		for b, err := range db.Blobs(t.Context()) {
+			if err != nil || b.Place != places[0] {
+				t.Errorf("blob at %+v, %v, want %+v", b.Place, err, places[0])
+			}
+		}
+		b, err := db.OpenBlob(t.Context(), store.Hash{1})
+		if err != nil || b.Size() != int64(len(data)) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}
