@@ -79,8 +79,10 @@ func findCharset(name string) encoding.Encoding {
 func cleanCharset(name string) string {
 	name = strings.ToLower(strings.Trim(name, " \t\"'<>"))
 	name, _, _ = strings.Cut(name, "*")
-	name, _, _ = strings.Cut(name, ";")
-	name = strings.TrimPrefix(strings.TrimSpace(name), "charset=")
+	if end := strings.IndexAny(name, " \t;,("); end > 0 {
+		name = name[:end]
+	}
+	name = strings.TrimPrefix(name, "charset=")
 	if alias, ok := charsetAliases[name]; ok {
 		return alias
 	}

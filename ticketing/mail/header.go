@@ -72,9 +72,18 @@ func (h header) decoded(name string) string {
 	return oneLine(decodeWords(h.get(name)))
 }
 
-// unfold removes line ends and NUL and makes 8-bit text UTF-8.
+// unfold makes one line of a value, with one space where it was folded, drops
+// NUL and makes 8-bit text UTF-8.
 func (h header) unfold(value string) string {
-	value = strings.NewReplacer("\r", "", "\n", "", "\x00", "").Replace(value)
+	if strings.ContainsAny(value, "\r\n\x00") {
+		var out strings.Builder
+		for line := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == '\r' || r == '\n' }) {
+			if line = strings.Trim(line, " \t\x00"); line != "" {
+				out.WriteString(" " + line)
+			}
+		}
+		value = strings.ReplaceAll(out.String(), "\x00", "")
+	}
 	return strings.TrimSpace(headerText(value, h.charset))
 }
 

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,16 +74,22 @@ func parseParams(s string) (value string, params map[string]string) {
 	items := splitParams(s)
 	params = make(map[string]string)
 	var extended []segment
-	for i, item := range items {
+	for i := 0; i < len(items); i++ {
+		item := items[i]
 		name, val, ok := strings.Cut(item, "=")
 		name = strings.ToLower(strings.Trim(name, " \t\""))
 		if i == 0 && (!ok || strings.Contains(name, "/")) {
-			value = strings.ToLower(strings.TrimSpace(dropComments(item)))
-			value, _, _ = strings.Cut(value, " ")
-			continue
+			value, item = cutValue(item)
+			if name, val, ok = strings.Cut(item, "="); ok {
+				name = strings.ToLower(strings.TrimSpace(name))
+			}
 		}
 		if !ok || name == "" {
 			continue
+		}
+		val, rest := cutGlued(val)
+		if rest != "" && len(items) < maxParams {
+			items = append(items, rest)
 		}
 		val = unquote(val)
 		if seg, ok := parseSegment(name, val); ok {
@@ -93,6 +100,20 @@ func parseParams(s string) (value string, params map[string]string) {
 	}
 	joinSegments(extended, params)
 	return value, params
+}
+
+// cutValue cuts `type/subtype` off the first item; a parameter may follow where
+// its semicolon was forgotten.
+func cutValue(item string) (value, rest string) {
+	item = strings.TrimSpace(dropComments(item))
+	if major, minor, ok := strings.Cut(item, "/"); ok {
+		item = strings.TrimSpace(major) + "/" + strings.TrimSpace(minor)
+	}
+	end := strings.IndexAny(item, " \t,")
+	if end < 0 {
+		end = len(item)
+	}
+	return strings.ToLower(item[:end]), item[end:]
 }
 
 // splitParams cuts at semicolons outside quotes. A quote that is never closed
@@ -129,6 +150,22 @@ func paramEnd(s string) int {
 	return len(s)
 }
 
+// gluedParam is where another parameter begins without a semicolon.
+var gluedParam = regexp.MustCompile(`[ \t]+[A-Za-z][\w*-]*=`)
+
+// cutGlued cuts an unquoted value where the semicolon before the next
+// parameter was forgotten.
+func cutGlued(value string) (first, rest string) {
+	value = strings.TrimSpace(value)
+	if strings.HasPrefix(value, `"`) || strings.HasPrefix(value, "=?") {
+		return value, ""
+	}
+	if at := gluedParam.FindStringIndex(value); at != nil {
+		return value[:at[0]], strings.TrimSpace(value[at[0]:])
+	}
+	return value, ""
+}
+
 // unquote removes the quotes of a quoted string and its backslashes, sparing
 // those of Windows paths.
 func unquote(s string) string {
@@ -149,14 +186,32 @@ func unquote(s string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// dropComments removes (comments) from an unquoted value.
+// dropComments removes (comments), nested ones included, outside of quotes. An
+// open one ends with the text.
 func dropComments(s string) string {
-	before, rest, ok := strings.Cut(s, "(")
-	if !ok {
+	if !strings.Contains(s, "(") {
 		return s
 	}
-	_, after, _ := strings.Cut(rest, ")")
-	return before + after
+	var out strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s) && (depth > 0 || quoted):
+			if i++; depth == 0 {
+				out.WriteString(s[i-1 : i+1])
+			}
+		case c == '"' && depth == 0:
+			quoted = !quoted
+			out.WriteByte(c)
+		case c == '(' && !quoted:
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth == 0:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // segment is one piece of an RFC 2231 parameter.

@@ -6,6 +6,7 @@ package mail
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -43,8 +44,38 @@ func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 			msg.Warnings = append(msg.Warnings, fmt.Sprintf("reading stopped: %v", v))
 		}
 	}()
+	o = o.withDefaults()
 	p := walk(r, size, o)
 	msg.Warnings = p.warnings
-	msg.Subject = p.header.decoded("Subject")
+	readFields(p.header, msg)
+	b := selectBody(p.root)
+	if len(b.text) == 0 && len(b.html) == 0 && len(b.files) == 0 {
+		msg.Warnings = append(msg.Warnings, "no content")
+	}
+	msg.Attachments = takeUUFiles(p, b.text)
+	b.readText(msg, o.MaxTextBytes)
+	msg.Attachments = append(msg.Attachments, attachments(p, b.files, b.refs())...)
+	msg.Forwarded = findForward(msg.Subject, msg.Text, p.root)
+	msg.Deliveries = deliveries(p, msg.Text)
+	msg.SuppressReply = suppressReply(p.header)
+	msg.Machine = classify(p, msg, o.Own)
 	return msg
+}
+
+// HTMLBody returns the HTML of the mail as UTF-8, not made safe in any way:
+// all its HTML parts one after the other, "" when it has none.
+func HTMLBody(r io.ReaderAt, size int64, o Options) (source string) {
+	defer func() {
+		if recover() != nil {
+			source = ""
+		}
+	}()
+	o = o.withDefaults()
+	var out strings.Builder
+	for _, p := range selectBody(walk(r, size, o).root).html {
+		if p.mediaType == "text/html" && int64(out.Len()) < o.MaxTextBytes {
+			out.WriteString(p.text())
+		}
+	}
+	return out.String()
 }

@@ -32,6 +32,8 @@ type part struct {
 
 	raw     io.ReaderAt
 	maxText int64 // decoded octets that text looks at
+	uuFiles []uuFile
+	decoded *string // what text returned
 }
 
 // open returns the decoded octets of the body.
@@ -42,7 +44,16 @@ func (p *part) open() io.Reader {
 // text returns the decoded body as UTF-8 with LF line ends and without NUL,
 // at most as long as Options.MaxTextBytes allows.
 func (p *part) text() string {
+	if p.decoded == nil {
+		text := p.readText()
+		p.decoded = &text
+	}
+	return *p.decoded
+}
+
+func (p *part) readText() string {
 	data, _ := io.ReadAll(io.LimitReader(p.open(), p.maxText))
+	data = withoutFiles(data, p.uuFiles)
 	text := bodyText(data, p.params["charset"], p.mediaType == "text/html")
 	if p.mediaType == "text/plain" && strings.EqualFold(p.params["format"], "flowed") {
 		text = unflow(text, strings.EqualFold(p.params["delsp"], "yes"))
@@ -291,7 +302,7 @@ func (w *walker) skipBody(end int64) delimiter {
 // https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1
 func (w *walker) delimiter(ln line, end int64) (delimiter, bool) {
 	if !ln.first || !bytes.HasPrefix(ln.text, []byte("--")) {
-		return delimiter{}, false
+		return w.gluedDelimiter(ln)
 	}
 	rest := bytes.TrimRight(ln.text[2:], " \t\r")
 	for level := len(w.boundaries) - 1; level >= 0; level-- {
@@ -301,6 +312,19 @@ func (w *walker) delimiter(ln line, end int64) (delimiter, bool) {
 		}
 	}
 	return delimiter{}, false
+}
+
+// gluedDelimiter finds a closing boundary whose line end before it is missing.
+func (w *walker) gluedDelimiter(ln line) (delimiter, bool) {
+	if !bytes.HasSuffix(ln.text, []byte("--")) || len(w.boundaries) == 0 {
+		return delimiter{}, false
+	}
+	level := len(w.boundaries) - 1
+	closing := "--" + w.boundaries[level] + "--"
+	if !bytes.HasSuffix(ln.text, []byte(closing)) {
+		return delimiter{}, false
+	}
+	return delimiter{level: level, last: true, end: ln.end - int64(len(closing))}, true
 }
 
 // guessBoundary takes the first line that looks like one.

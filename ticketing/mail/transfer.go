@@ -76,23 +76,28 @@ var base64Values = func() (table [256]byte) {
 	return table
 }()
 
-// base64Decoder skips foreign characters and takes padding as the end of one
-// of several texts that follow each other.
+// base64Decoder skips foreign characters and whatever stands behind padding in
+// its line; another text may begin in the next line.
 //
 // https://www.rfc-editor.org/rfc/rfc2045#section-6.8
 type base64Decoder struct {
-	bits  uint32
-	count int // of the characters in bits
+	bits   uint32
+	count  int // of the characters in bits
+	padded bool
 }
 
 func (d *base64Decoder) line(dst, line []byte) []byte {
 	for _, c := range line {
+		if c == '\n' {
+			d.padded = false
+		}
 		v := base64Values[c]
-		if v == 255 {
+		if v == 255 || d.padded {
 			continue
 		}
 		if v == 64 {
 			dst = d.flush(dst)
+			d.padded = true
 			continue
 		}
 		d.bits = d.bits<<6 | uint32(v)
