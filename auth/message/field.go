@@ -17,7 +17,9 @@ type Field struct {
 	colon int // position of the colon in Raw
 }
 
-func newField(raw []byte, offset int64) Field {
+// NewField makes a field of its raw bytes, which stand at the given offset of a
+// message.
+func NewField(raw []byte, offset int64) Field {
 	f := Field{Raw: raw, Offset: offset}
 	if colon := bytes.IndexByte(raw, ':'); colon > 0 {
 		name := bytes.TrimRight(raw[:colon], " \t")

@@ -120,7 +120,7 @@ func (m *Message) split(header []byte, limit int) error {
 		if len(m.Fields) == limit {
 			return fmt.Errorf("%w: more than %d fields", ErrTooLarge, limit)
 		}
-		m.add(newField(header[start:end:end], int64(start)))
+		m.add(NewField(header[start:end:end], int64(start)))
 		start = end
 	}
 	return nil

@@ -247,7 +247,7 @@ func checkIdempotent(t *testing.T, f Field) {
 	}
 	for _, c := range []Canon{Simple, Relaxed} {
 		once := c.AppendField(nil, f)
-		twice := c.AppendField(nil, newField(once, 0))
+		twice := c.AppendField(nil, NewField(once, 0))
 		if !bytes.Equal(once, twice) && !bytes.Contains(f.Raw, []byte("\r\r")) && !bytes.Contains(f.Raw, []byte("\r ")) &&
 			!bytes.Contains(f.Raw, []byte("\r\t")) && !bytes.HasSuffix(f.Raw, []byte("\r")) {
 			t.Fatalf("%v: %q then %q", c, once, twice)
