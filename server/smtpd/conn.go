@@ -1,0 +1,331 @@
+package smtpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// conn guards one connection. It stands below TLS, so that it sees every
+// octet and go-smtp still finds its *tls.Conn. It alone sets deadlines: what
+// go-smtp or crypto/tls ask for is ignored (trap S5).
+type conn struct {
+	raw     net.Conn
+	srv     *Server
+	o       *Options
+	id      string
+	ctx     context.Context // ends with the connection
+	cancel  context.CancelFunc
+	release func() // gives back the place among the client's connections
+
+	// Set by open, before the first octet reaches go-smtp.
+	opened  bool
+	client  netip.AddrPort
+	trusted bool
+
+	mu     sync.Mutex
+	state  state
+	out    io.Writer // where a line to the client goes in: raw, or the TLS layer; nil while unknown
+	clock  clock
+	counts counts
+	// waiting is true while Read waits for the client.
+	waiting  bool
+	draining bool
+	readErr  error // the first failed read, EOF included
+	secure   bool  // STARTTLS was answered: only TLS records may pass
+	probing  bool
+	// outOfStep is set when an octet of the client's next command was lost.
+	outOfStep bool
+	records   records
+}
+
+// state is how far the end of a connection has come.
+type state int
+
+const (
+	stateOpen   state = iota
+	stateEnding       // the last words are being written
+	stateClosed
+)
+
+// stall is the error of a read in DATA that waited for stallAfter. It is
+// temporary for crypto/tls and go-smtp: the read can be repeated.
+type stall struct{}
+
+func (stall) Error() string   { return "client is silent" }
+func (stall) Timeout() bool   { return true }
+func (stall) Temporary() bool { return true }
+
+// isStall tells whether a read may simply be repeated.
+func isStall(err error) bool {
+	_, ok := errors.AsType[stall](err)
+	return ok
+}
+
+// newConn guards raw. The limits per client are asked later, by open.
+func newConn(s *Server, raw net.Conn) *conn {
+	ctx, cancel := context.WithCancel(s.ctx)
+	g := &conn{raw: raw, srv: s, o: &s.o, id: s.o.NewID(), ctx: ctx, cancel: cancel, out: raw, release: func() {}}
+	g.clock = newClock(&s.o, time.Now())
+	return g
+}
+
+// Read waits for the client as long as the clock allows. When the time or a
+// budget has run out it tells the client why and closes the connection.
+func (g *conn) Read(p []byte) (int, error) {
+	for {
+		stalls, err := g.beginRead()
+		if err != nil {
+			return 0, err
+		}
+		start := time.Now()
+		n, err := g.raw.Read(p)
+		timeout := isTimeout(err)
+		g.endRead(p[:n], err, time.Since(start))
+		switch {
+		case n > 0:
+			return n, nil
+		case timeout && stalls:
+			return 0, stall{}
+		case timeout:
+			continue // beginRead knows whether it was the last
+		default:
+			return 0, err
+		}
+	}
+}
+
+// beginRead sets the deadline of the next read, or ends the connection. The
+// read may end in a stall if stalls is true.
+func (g *conn) beginRead() (stalls bool, err error) {
+	g.mu.Lock()
+	if g.state != stateOpen {
+		g.mu.Unlock()
+		return false, net.ErrClosed
+	}
+	if g.probing {
+		g.mu.Unlock()
+		return false, stall{}
+	}
+	wait, last := g.clock.wait(time.Now())
+	if wait > 0 {
+		last = g.overBudget()
+	}
+	if last != nil {
+		g.mu.Unlock()
+		g.end(*last)
+		return false, net.ErrClosed
+	}
+	defer g.mu.Unlock()
+	if stalls = g.clock.phase == phaseData && wait > stallAfter; stalls {
+		wait = stallAfter
+	}
+	g.waiting = true
+	return stalls, g.raw.SetReadDeadline(time.Now().Add(wait))
+}
+
+// overBudget returns the last words for a client that has used up something
+// other than time; nil if it has not. The lock is held.
+func (g *conn) overBudget() *reply {
+	switch {
+	case g.draining && !g.clock.transferring():
+		return &replyShutdown
+	case g.trusted:
+		return nil
+	case over(g.counts.received, g.o.MaxSessionBytes):
+		return &replyTooManyBytes
+	case !g.clock.transferring() && over(g.counts.junk, g.o.MaxJunk):
+		return &replyTooManyErrors
+	}
+	return nil
+}
+
+// endRead takes note of what a read brought.
+func (g *conn) endRead(p []byte, err error, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = false
+	g.counts.received += int64(len(p))
+	g.clock.spent(took, len(p))
+	if g.secure {
+		g.records.feed(p)
+	}
+	if err != nil && !isTimeout(err) && g.readErr == nil {
+		g.readErr = err
+	}
+}
+
+// Write sends a reply, or TLS records. Before the first one the client has to
+// pass open.
+func (g *conn) Write(p []byte) (int, error) {
+	if !g.opened {
+		g.opened = true
+		if last := g.open(); last != nil {
+			g.end(*last)
+			return 0, net.ErrClosed
+		}
+	}
+	g.mu.Lock()
+	if g.state == stateClosed {
+		g.mu.Unlock()
+		return 0, net.ErrClosed
+	}
+	if g.secure && !isRecord(p) {
+		// go-smtp goes on in plain text after a failed handshake (trap S21).
+		g.mu.Unlock()
+		return 0, errors.Join(net.ErrClosed, g.Close())
+	}
+	if !g.secure && isGoAhead(p) {
+		g.secure, g.out = true, nil
+		g.clock.enter(phaseHandshake, time.Now())
+	}
+	g.counts.junk++
+	err := g.raw.SetWriteDeadline(time.Now().Add(g.o.WriteTimeout))
+	g.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return g.raw.Write(p)
+}
+
+// end tells the client its last words, where that is possible, and closes the
+// connection. The client gets lingerTime to read them. Only the first call of
+// end or Close does anything.
+func (g *conn) end(r reply) {
+	g.mu.Lock()
+	if g.state != stateOpen {
+		g.mu.Unlock()
+		return
+	}
+	g.state = stateEnding
+	out := g.out
+	g.mu.Unlock()
+	g.cancel()
+	if out != nil {
+		_ = g.raw.SetWriteDeadline(time.Now().Add(farewellTime))
+		_, _ = io.WriteString(out, r.line(g.id))
+	}
+	g.mu.Lock()
+	g.state = stateClosed
+	g.mu.Unlock()
+	half, ok := g.raw.(interface{ CloseWrite() error })
+	if !ok || out == nil || half.CloseWrite() != nil {
+		g.srv.forget(g)
+		_ = g.raw.Close()
+		return
+	}
+	// A close with unread octets would be a reset, which can overtake our words.
+	_ = g.raw.SetReadDeadline(time.Now().Add(lingerTime))
+	g.srv.lingering.Go(func() {
+		_, _ = io.CopyN(io.Discard, g.raw, 1<<20)
+		_ = g.raw.Close()
+		g.srv.forget(g)
+	})
+}
+
+// Close closes the connection without a word.
+func (g *conn) Close() error {
+	g.mu.Lock()
+	was := g.state
+	if was == stateOpen {
+		g.state = stateClosed
+	}
+	g.mu.Unlock()
+	if was != stateOpen {
+		return nil
+	}
+	g.cancel()
+	g.srv.forget(g)
+	return g.raw.Close()
+}
+
+// kill closes the connection at once, whatever it does.
+func (g *conn) kill() {
+	_ = g.Close()
+	_ = g.raw.Close()
+}
+
+// drain asks the connection to end: at once if it waits for a command, else
+// before it reads the next one.
+func (g *conn) drain() {
+	g.mu.Lock()
+	g.draining = true
+	idle := g.waiting && !g.clock.transferring()
+	g.mu.Unlock()
+	if idle {
+		g.end(replyShutdown)
+	}
+}
+
+// enter tells the guard what the session waits for from now on.
+func (g *conn) enter(p phase) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.clock.enter(p, time.Now())
+	g.counts.junk = 0
+}
+
+// greeted begins a session, in plain text or after the TLS handshake. Lines to
+// the client go into out from now on.
+func (g *conn) greeted(out io.Writer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.out = out
+	g.counts.junk = 0
+	g.clock.enter(phaseCommand, time.Now())
+}
+
+// count changes the counters under the guard's lock.
+func (g *conn) count(change func(*counts)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change(&g.counts)
+}
+
+// pause waits for d, less if the connection ends.
+func (g *conn) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.ctx.Done():
+	}
+}
+
+// LocalAddr returns the local address.
+func (g *conn) LocalAddr() net.Addr { return g.raw.LocalAddr() }
+
+// RemoteAddr returns the client's address.
+func (g *conn) RemoteAddr() net.Addr { return g.raw.RemoteAddr() }
+
+// SetDeadline does nothing: the guard's own clock rules.
+func (g *conn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing: the guard's own clock rules.
+func (g *conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing: the guard's own clock rules.
+func (g *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// isTimeout tells whether err is a passed deadline.
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// isGoAhead recognises go-smtp's answer to STARTTLS.
+func isGoAhead(p []byte) bool {
+	return strings.HasPrefix(string(p), "220 2.0.0 Ready to start TLS")
+}
+
+// String names the connection in logs.
+func (g *conn) String() string { return fmt.Sprintf("%s %s", g.id, g.client) }
