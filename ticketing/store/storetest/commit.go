@@ -14,6 +14,7 @@ var commitTests = []test{
 	{"large transaction is refused", testTooLarge},
 	{"batches are capped", testBatchCap},
 	{"bytes of a batch are capped", testBatchBytes},
+	{"many small writes", testSmallWrites},
 	{"reading writes nothing", testReadOnly},
 	{"given up while waiting", testCancelQueued},
 	{"given up while running", testCancelPicked},
@@ -81,6 +82,33 @@ func testBatchBytes(t *testing.T, f Factory) {
 		if s.Bytes > limit {
 			t.Errorf("batch of %d bytes", s.Bytes)
 		}
+	}
+}
+
+// testSmallWrites fills batches with as many writes as the port lets through:
+// the engine must take them.
+func testSmallWrites(t *testing.T, f Factory) {
+	db, stats := observed(t, f, store.Options{})
+	const each = store.MaxTxBytes / (store.WriteOverhead + 10)
+	var fns []func(store.Tx) error
+	for i := range 5 {
+		fns = append(fns, func(tx store.Tx) error {
+			for n := range each {
+				if err := tx.Put(store.K("s", i, n), nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	wantErr(t, "closures", errors.Join(oneBatch(t, db, fns...)...), nil)
+	closeDB(t, db)
+	most := 0
+	for _, s := range *stats {
+		most = max(most, s.Writes)
+	}
+	if most != 2*each {
+		t.Errorf("largest batch has %d writes, want %d", most, 2*each)
 	}
 }
 

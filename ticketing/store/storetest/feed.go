@@ -3,8 +3,8 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
 )
@@ -95,36 +95,43 @@ func testFeedOrder(t *testing.T, f Factory) {
 func testFeedDense(t *testing.T, f Factory) {
 	db := openDB(t, f)
 	const goroutines, rounds = 64, 8
-	var finished atomic.Bool
 	follower := make(chan uint64)
-	go func() {
-		after := uint64(0)
-		for last := false; ; {
-			changed := db.Changed()
-			changes, err := db.Changes(t.Context(), after, 100)
-			if err != nil {
-				t.Errorf("changes: %v", err)
-				break
+	go func() { follower <- followFeed(t, db) }()
+	senders(t, goroutines, func(sender int) error { return numberedChanges(t, db, rounds, sender) })
+	update(t, db, emit("end"))
+	if got := <-follower; got != goroutines*rounds {
+		t.Errorf("reader saw %d changes, want %d", got, goroutines*rounds)
+	}
+}
+
+// followFeed reads the feed up to a change of the kind "end", and returns how
+// many there were before it.
+func followFeed(t *testing.T, db *store.DB) uint64 {
+	after := uint64(0)
+	for {
+		changed := db.Changed()
+		changes, err := db.Changes(t.Context(), after, 100)
+		if err != nil {
+			t.Errorf("changes: %v", err)
+			return after
+		}
+		for _, c := range changes {
+			if c.Kind == "end" {
+				return after
 			}
-			for _, c := range changes {
-				if after++; c.Seq != after || c.Key != store.K("n", after) {
-					t.Errorf("change %d is %v, want %d", c.Seq, c.Key, after)
-				}
-			}
-			if last && len(changes) == 0 {
-				break
-			}
-			if last = finished.Load(); !last && len(changes) == 0 {
-				<-changed
+			if after++; c.Seq != after || c.Key != store.K("n", after) {
+				t.Errorf("change %d is %v, want %d", c.Seq, c.Key, after)
 			}
 		}
-		follower <- after
-	}()
-	senders(t, goroutines, func(sender int) error { return numberedChanges(t, db, rounds, sender) })
-	finished.Store(true)
-	update(t, db, nextChange)
-	if got := <-follower; got != goroutines*rounds+1 {
-		t.Errorf("reader saw %d changes, want %d", got, goroutines*rounds+1)
+		if len(changes) > 0 {
+			continue
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Minute):
+			t.Errorf("no wake-up after change %d", after)
+			return after
+		}
 	}
 }
 
