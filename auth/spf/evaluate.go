@@ -3,6 +3,7 @@ package spf
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -129,11 +130,11 @@ func (e *evaluation) fetch(ctx context.Context, domain string) (*record, error) 
 	case 1:
 		rec, err := parseRecord(policy)
 		if err != nil {
-			return nil, stop{PermError, clip(domain) + ": " + err.Error()}
+			return nil, stop{PermError, fmt.Sprintf("policy of %q: %v", clip(domain), err)}
 		}
 		return rec, nil
 	}
-	return nil, stop{PermError, clip(domain) + ": more than one policy"}
+	return nil, stop{PermError, fmt.Sprintf("more than one policy of %q", clip(domain))}
 }
 
 // match tells whether a mechanism matches the client.
@@ -276,7 +277,7 @@ func isVoid(err error) bool {
 }
 
 func temporary(name string) stop {
-	return stop{TempError, "lookup of " + clip(name) + " did not succeed"}
+	return stop{TempError, fmt.Sprintf("lookup of %q did not succeed", clip(name))}
 }
 
 // addresses asks for the addresses of the client's family.

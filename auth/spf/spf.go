@@ -70,7 +70,8 @@ type Result struct {
 	// Explanation is the domain's own text about a fail, printable ASCII of at
 	// most 1,000 octets; "" when it has none that can be used.
 	Explanation string
-	// Reason tells in few words why the result is none, temperror or permerror.
+	// Reason tells in few words of printable ASCII or quoted text why the result
+	// is none, temperror or permerror.
 	Reason string
 }
 
@@ -78,7 +79,8 @@ type Result struct {
 type Options struct {
 	// Now is the clock of the macro t; default time.Now.
 	Now func() time.Time
-	// Timeout bounds one check; default 10 seconds. What is not known by then
+	// Timeout bounds one check; default 10 seconds, as a client waits for its
+	// reply meanwhile (the RFC suggests 20 or more). What is not known by then
 	// is temperror.
 	Timeout time.Duration
 	// MaxLookups is the number of terms that may cause lookups; default 10.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/spf"
@@ -84,6 +85,7 @@ func TestCheck(t *testing.T) {
 		{"192.0.2.9", "x", "a@two.test", `permerror mfrom two.test  ""`},
 		{"192.0.2.9", "x", "a@bad.test", `permerror mfrom bad.test  ""`},
 		{"192.0.2.9", "x..y", "a@plain.test", `permerror mfrom plain.test  ""`},
+		{"192.0.2.9", "\r\n", "a@plain.test", `permerror mfrom plain.test  ""`},
 		{"192.0.2.9", "x", "a@slow.test", `temperror mfrom slow.test  ""`},
 		{"192.0.2.9", "x", "a@slowa.test", `temperror mfrom slowa.test  ""`},
 		{"192.0.2.9", "x", "a@slowmx.test", `temperror mfrom slowmx.test  ""`},
@@ -93,6 +95,9 @@ func TestCheck(t *testing.T) {
 		got := fmt.Sprintf("%s %s %s %s %q", r.Result, r.Scope, r.Domain, r.Mechanism, r.Explanation)
 		if got != c2.want {
 			t.Errorf("%s %q %q:\n got %s (%s)\nwant %s", c2.ip, c2.helo, c2.from, got, r.Reason, c2.want)
+		}
+		if strings.ContainsFunc(r.Reason, unicode.IsControl) {
+			t.Errorf("%q: reason %q", c2.from, r.Reason)
 		}
 		if needs := r.Mechanism == ""; needs != (r.Reason != "") {
 			t.Errorf("%q: result %s with reason %q", c2.from, r.Result, r.Reason)
@@ -175,6 +180,16 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestExplanationIsNotCounted has a policy that uses its ten lookups up.
+func TestExplanationIsNotCounted(t *testing.T) {
+	zone := strings.TrimSuffix(limitZone("v=spf1"+strings.Repeat(" a", 10)+" -all exp=%{p}.e.test"), "}") +
+		`, "hit.test.e.test": [["TXT","%{p} may not"]]}`
+	r := checker(t, zone, spf.Options{}).Check(t.Context(), spf.Query{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@p.test"})
+	if r.Result != spf.Fail || r.Explanation != "hit.test may not" {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestLimitsAreSettings(t *testing.T) {
 	q := spf.Query{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@p.test"}
 	o := spf.Options{MaxLookups: 1, MaxVoidLookups: 1}
@@ -235,6 +250,9 @@ func FuzzCheck(f *testing.F) {
 			spf.Query{IP: netip.MustParseAddr("192.0.2.1"), Helo: helo, MailFrom: local + "@p.test"})
 		if strings.ContainsFunc(r.Explanation, func(c rune) bool { return c < ' ' || c > '~' }) {
 			t.Errorf("explanation %q", r.Explanation)
+		}
+		if strings.ContainsFunc(r.Reason, unicode.IsControl) {
+			t.Errorf("reason %q", r.Reason)
 		}
 		if r.Result == "" || r.Domain != "p.test" {
 			t.Errorf("%+v", r)
