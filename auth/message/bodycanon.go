@@ -1,5 +1,6 @@
 package message
 
+// bodyBuffer is how many canonical bytes are gathered for the hash.
 const bodyBuffer = 16 << 10
 
 // body canonicalises a body on its way to a digest. Line ends are held back
@@ -21,76 +22,102 @@ type body struct {
 
 func (b *body) write(p []byte) {
 	for len(p) > 0 {
-		if b.cr {
-			p = b.afterCR(p)
-			continue
-		}
-		n := b.plain(p)
+		n := lineLength(p)
 		if n > 0 {
-			b.emit(p[:n])
+			b.line(p[:n])
 			p = p[n:]
 			continue
 		}
-		switch p[0] {
-		case '\r':
-			b.cr = true
-		case '\n':
+		if p[0] == '\n' {
 			b.endLine()
-		default:
-			b.space = true
+		} else {
+			b.endCR()
+			b.cr = true
 		}
 		p = p[1:]
 	}
 }
 
-// afterCR decides about a held CR: half of a line end, or content.
-func (b *body) afterCR(p []byte) []byte {
-	b.cr = false
-	if p[0] == '\n' {
-		b.endLine()
-		return p[1:]
-	}
-	b.emit([]byte{'\r'})
-	return p
-}
-
-// plain returns the length of the run of bytes that are copied as they are.
-func (b *body) plain(p []byte) int {
+// lineLength returns how many bytes stand before the next CR or LF, at most
+// half a buffer.
+func lineLength(p []byte) int {
+	p = p[:min(len(p), bodyBuffer/2)]
 	for i, c := range p {
-		if c <= ' ' && (c == '\r' || c == '\n' || b.relaxed && isSpace(c)) {
+		if c <= '\r' && (c == '\r' || c == '\n') {
 			return i
 		}
 	}
 	return len(p)
 }
 
-func (b *body) endLine() {
-	b.held++
-	b.space = false
+// line writes a piece of a line.
+func (b *body) line(p []byte) {
+	b.endCR()
+	if !b.relaxed {
+		b.begin()
+		b.reserve(len(p))
+		b.out = append(b.out, p...)
+		return
+	}
+	// The piece takes no more room than it has bytes, and one for white space
+	// before it.
+	b.reserve(len(p) + 1)
+	out, space := b.out, b.space
+	for _, c := range p {
+		if isSpace(c) {
+			space = true
+			continue
+		}
+		if b.held > 0 {
+			b.out = out
+			b.begin()
+			b.reserve(len(p) + 1)
+			out = b.out
+		}
+		if space {
+			out = append(out, ' ')
+			space = false
+		}
+		out = append(out, c)
+		b.content = true
+	}
+	b.out, b.space = out, space
 }
 
-// emit writes content, after what was held back before it.
-func (b *body) emit(p []byte) {
-	for ; b.held > 0; b.held-- {
-		b.append([]byte("\r\n"))
+func (b *body) endLine() {
+	b.held++
+	b.space, b.cr = false, false
+}
+
+// endCR writes a CR that turned out not to be part of a line end.
+func (b *body) endCR() {
+	if !b.cr {
+		return
 	}
+	b.cr = false
+	b.begin()
+	b.reserve(2)
 	if b.space {
-		b.append([]byte{' '})
+		b.out = append(b.out, ' ')
 		b.space = false
 	}
-	b.append(p)
+	b.out = append(b.out, '\r')
+}
+
+// begin writes the line ends held back, since content follows.
+func (b *body) begin() {
+	for ; b.held > 0; b.held-- {
+		b.reserve(2)
+		b.out = append(b.out, '\r', '\n')
+	}
 	b.content = true
 }
 
-func (b *body) append(p []byte) {
-	if len(b.out)+len(p) > bodyBuffer {
+// reserve makes room for n bytes, at most bodyBuffer.
+func (b *body) reserve(n int) {
+	if len(b.out)+n > bodyBuffer {
 		b.flush()
 	}
-	if len(p) > bodyBuffer {
-		b.digest.write(p)
-		return
-	}
-	b.out = append(b.out, p...)
 }
 
 func (b *body) flush() {
@@ -101,12 +128,10 @@ func (b *body) flush() {
 // close ends the last line. A body without content is one empty line when
 // simple and nothing at all when relaxed.
 func (b *body) close() {
-	if b.cr {
-		b.cr = false
-		b.emit([]byte{'\r'})
-	}
+	b.endCR()
 	if b.content || !b.relaxed {
-		b.append([]byte("\r\n"))
+		b.reserve(2)
+		b.out = append(b.out, '\r', '\n')
 	}
 	b.flush()
 	b.digest.close()
