@@ -173,14 +173,14 @@ func (b *batch) runAll(eb Batch) error {
 		if err := b.prefetch(eb); err != nil {
 			return err
 		}
-		for len(b.waiting) > 0 && len(b.ran) < b.db.opts.MaxBatch {
+		for len(b.waiting) > 0 {
 			fits, err := b.run(eb, b.waiting[0])
 			if err != nil || !fits {
 				return err
 			}
 			b.waiting = b.waiting[1:]
 		}
-		if remote || len(b.ran) >= b.db.opts.MaxBatch {
+		if remote {
 			return nil
 		}
 	}

@@ -103,7 +103,8 @@ func Open(e Engine, o Options) *DB {
 //
 // fn must be pure, because it may run more than once and in another goroutine:
 // it does no input or output, takes time and random numbers from outside and
-// gives its results by assigning them anew in each run. After an error that
+// gives its results by assigning them anew in each run. It must not end its
+// goroutine, as Fatal of package testing does. After an error that
 // wraps ErrUnknownOutcome fn may still be running, and what it assigns must not
 // be looked at. Any other error means that nothing was written and fn will not
 // run any more.
@@ -117,6 +118,9 @@ func (db *DB) Update(ctx context.Context, fn func(Tx) error) error {
 	defer db.gate.leave()
 	if err := db.Err(); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	j := &job{fn: fn, done: make(chan error, 1), keys: db.speculate(ctx, fn)}
 	select {

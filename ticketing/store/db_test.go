@@ -90,6 +90,19 @@ func TestGivenUpBeforeBegin(t *testing.T) {
 	})
 }
 
+// TestDeadContext never lets a transaction of a dead context in, however idle
+// the committer is.
+func TestDeadContext(t *testing.T) {
+	inBubble(t, memdb.New(memdb.Options{}), store.Options{}, func(t *testing.T, db *store.DB) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 100 {
+			err := db.Update(ctx, func(store.Tx) error { t.Error("ran"); return nil })
+			checkError(t, err, []error{context.Canceled}, []error{store.ErrUnknownOutcome})
+		}
+	})
+}
+
 // TestSlowCommit gives up during the commit, whose batch is kept all the same.
 func TestSlowCommit(t *testing.T) {
 	slow := func([]store.Item) error { time.Sleep(time.Minute); return nil }
@@ -172,7 +185,7 @@ func TestStageGroups(t *testing.T) {
 	inBubble(t, memdb.New(memdb.Options{BeforeBlobs: slow}), store.Options{}, func(t *testing.T, db *store.DB) {
 		const size = 100 << 10
 		var wg sync.WaitGroup
-		stage := func(i, have int, ctx context.Context, want error) {
+		stage := func(ctx context.Context, i, have int, want error) {
 			wg.Go(func() {
 				_, err := db.Stage(ctx, size, store.Hash{byte(i)}, bytes.NewReader(make([]byte, have)))
 				if (err == nil) != (want == nil) || want != nil && want != errDisk && !errors.Is(err, want) {
@@ -183,11 +196,11 @@ func TestStageGroups(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		stage(0, size, t.Context(), nil)
-		stage(1, size, t.Context(), nil)
-		stage(2, size-1, t.Context(), errDisk)
-		stage(3, size, t.Context(), nil)
-		stage(4, size, short, context.DeadlineExceeded)
+		stage(t.Context(), 0, size, nil)
+		stage(t.Context(), 1, size, nil)
+		stage(t.Context(), 2, size-1, errDisk)
+		stage(t.Context(), 3, size, nil)
+		stage(short, 4, size, context.DeadlineExceeded)
 		wg.Wait()
 		if got := fmt.Sprint(groups); got != "[1 3 2]" {
 			t.Errorf("groups of %s, want one, then three of which one is bad, then the two", got)

@@ -96,20 +96,29 @@ func testBlobBatch(t *testing.T, f Factory) {
 		h, data := newBlob(5<<10, i)
 		wantBlob(t, db, h, data)
 	}
-	one := func(tx store.Tx) error {
-		for i := range 60 { // more than a batch may hold as values
-			if err := tx.AddBlob(stage(t, db, newBlobHash(i), newBlobData(i))); err != nil {
+	testBlobMany(t, db)
+}
+
+// testBlobMany adds more in one transaction than a batch may hold as values.
+func testBlobMany(t *testing.T, db *store.DB) {
+	var staged []*store.Staged
+	for i := range 60 {
+		h, data := newBlob(60<<10, 100+i)
+		staged = append(staged, stage(t, db, h, data))
+	}
+	update(t, db, func(tx store.Tx) error {
+		for _, s := range staged {
+			if err := tx.AddBlob(s); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+	for i := range 60 {
+		h, data := newBlob(60<<10, 100+i)
+		wantBlob(t, db, h, data)
 	}
-	update(t, db, one)
-	wantBlob(t, db, newBlobHash(59), newBlobData(59))
 }
-
-func newBlobHash(i int) store.Hash { h, _ := newBlob(60<<10, 100+i); return h }
-func newBlobData(i int) []byte     { _, data := newBlob(60<<10, 100+i); return data }
 
 func testBlobRefs(t *testing.T, f Factory) {
 	db := openDB(t, f)

@@ -91,7 +91,7 @@ func testSmallWrites(t *testing.T, f Factory) {
 	db, stats := observed(t, f, store.Options{})
 	const each = store.MaxTxBytes / (store.WriteOverhead + 10)
 	var fns []func(store.Tx) error
-	for i := range 5 {
+	for i := range 3 {
 		fns = append(fns, func(tx store.Tx) error {
 			for n := range each {
 				if err := tx.Put(store.K("s", i, n), nil); err != nil {
@@ -129,7 +129,7 @@ func testReadOnly(t *testing.T, f Factory) {
 
 // hold runs a closure that blocks until the returned function is called, which
 // then returns its error.
-func hold(db *store.DB, ctx context.Context, fn func(store.Tx) error) (release func() error) {
+func hold(ctx context.Context, db *store.DB, fn func(store.Tx) error) (release func() error) {
 	started, released, result := make(chan struct{}, 100), make(chan struct{}), make(chan error, 1)
 	go func() {
 		result <- db.Update(ctx, func(tx store.Tx) error {
@@ -144,7 +144,7 @@ func hold(db *store.DB, ctx context.Context, fn func(store.Tx) error) (release f
 
 func testCancelQueued(t *testing.T, f Factory) {
 	db := openDB(t, f)
-	release := hold(db, t.Context(), writes("a", "1"))
+	release := hold(t.Context(), db, writes("a", "1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error)
 	go func() {

@@ -60,7 +60,7 @@ func sees(key string) func(store.Tx) error {
 		if err != nil {
 			return err
 		}
-		return tx.Put(store.K(key), []byte(fmt.Sprint(all)))
+		return tx.Put(store.K(key), fmt.Append(nil, all))
 	}
 }
 

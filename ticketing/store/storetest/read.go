@@ -278,7 +278,7 @@ func testBreak(t *testing.T, f Factory) {
 		for range 50 { // an engine that leaks iterators notices
 			for item, err := range r.Scan(store.Range{}, false) {
 				if err != nil || item.Key != store.K("a") {
-					t.Fatalf("first item %v, %v", item.Key, err)
+					return fmt.Errorf("first item %v, %w", item.Key, err)
 				}
 				break
 			}
@@ -329,7 +329,7 @@ func testManyItems(t *testing.T, f Factory) {
 	for first := 0; first < items; first += chunk {
 		update(t, db, func(tx store.Tx) error {
 			for i := range chunk {
-				if err := tx.Put(store.K("n", first+i), []byte(fmt.Sprint(first+i))); err != nil {
+				if err := tx.Put(store.K("n", first+i), fmt.Append(nil, first+i)); err != nil {
 					return err
 				}
 			}
