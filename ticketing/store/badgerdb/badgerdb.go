@@ -57,6 +57,7 @@ func (db *DB) open() error {
 	if db.wal, err = watchWAL(kvDir); err != nil {
 		return errors.Join(err, kv.Close())
 	}
+	db.opt.Segments.Room = db.room // Badger lives on the reserve, segments must leave it alone
 	db.blobs, err = segments.Open(filepath.Join(db.dir, "blobs"), db.opt.Segments)
 	if err != nil {
 		return errors.Join(err, kv.Close())

@@ -15,15 +15,8 @@ type blobs struct {
 // sync instead of two.
 func (b blobs) Inline(_ int, total int64) bool { return total <= b.db.opt.InlineBytes }
 
-// Write appends to the segments, unless that would use up the reserve.
+// Write appends to the segments.
 func (b blobs) Write(ctx context.Context, sources []store.BlobSource) ([]store.Place, error) {
-	var total int64
-	for _, s := range sources {
-		total += s.Size
-	}
-	if err := b.db.room(total); err != nil {
-		return nil, err
-	}
 	return b.db.blobs.Write(ctx, sources)
 }
 

@@ -56,7 +56,7 @@ type Options struct {
 	BlockCacheBytes, IndexCacheBytes int64
 	// CloseTimeout is how long Close waits for open snapshots.
 	CloseTimeout time.Duration
-	// Segments are the options of the blob files; Log and Now are set from here.
+	// Segments are the options of the blob files; Log, Now and Room are set from here.
 	Segments segments.Options
 }
 

@@ -120,6 +120,23 @@ func TestCompactKeepsOpenReaders(t *testing.T) {
 	}
 }
 
+// TestCompactAsksForRoom: moving needs room, dropping what is all garbage does not.
+func TestCompactAsksForRoom(t *testing.T) {
+	f, c, blobs, clk, dir := filled(t, 2)
+	clk.advance(store.BlobGrace)
+	for _, b := range blobs[1:] {
+		c.drop(b.Hash)
+	}
+	f.opt.Room = func(int64) error { return store.ErrNoSpace }
+	if _, err := f.Compact(t.Context(), c); !errors.Is(err, store.ErrNoSpace) {
+		t.Errorf("got %v", err)
+	}
+	if !exists(dir, 1) || exists(dir, 2) {
+		t.Error("only the segment without blobs should be gone")
+	}
+	wantBlob(t, f, blobs[0])
+}
+
 func TestCompactErrorKeepsSegment(t *testing.T) {
 	f, c, blobs, clk, dir := filled(t, 1)
 	clk.advance(store.BlobGrace)

@@ -43,6 +43,9 @@ type Options struct {
 	OpenFiles int
 	// LiveShare is the share of live bytes below which a segment is compacted.
 	LiveShare float64
+	// Room is asked before a group of n bytes is written, by Compact too; its
+	// error is returned. Default: there is always room.
+	Room func(n int64) error
 	// Log receives torn tails, damaged records and compactions.
 	// Default: discarded.
 	Log *slog.Logger
@@ -59,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LiveShare <= 0 {
 		o.LiveShare = DefaultLiveShare
+	}
+	if o.Room == nil {
+		o.Room = func(int64) error { return nil }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -76,11 +76,14 @@ func (f *Folder) undo(cause error) error {
 	return noSpace(cause)
 }
 
-// makeRoom starts a new segment when a group of total bytes would make the
+// makeRoom checks that there is room, and starts a new segment when a group of total bytes would make the
 // active one too long. The old one is synced first, so that only the active
 // segment ever needs it.
 func (f *Folder) makeRoom(total int64) error {
 	if err := f.usable(); err != nil {
+		return err
+	}
+	if err := f.opt.Room(total); err != nil {
 		return err
 	}
 	old := f.active
