@@ -267,8 +267,13 @@ func (g *conn) drain() {
 func (g *conn) enter(p phase) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.clock.enter(p, time.Now())
+	now := time.Now()
+	g.clock.enter(p, now)
 	g.counts.junk = 0
+	if g.waiting { // go-smtp reads a chunk while Data begins in its own goroutine
+		d, _ := g.clock.wait(now)
+		_ = g.raw.SetReadDeadline(now.Add(d))
+	}
 }
 
 // greeted begins a session, in plain text or after the TLS handshake. Lines to

@@ -48,7 +48,10 @@ func (t *session) receive(r io.Reader) (*transaction, *spool, error) {
 		return nil, nil, replyNoTransaction.err(t.guard.id)
 	}
 	// go-smtp gives Data the reading end of a pipe for BDAT only.
-	_, chunked := r.(*io.PipeReader)
+	pipe, chunked := r.(*io.PipeReader)
+	if chunked {
+		defer t.transfer(pipe)()
+	}
 	message := t.o.Spool.create()
 	last := t.read(message, r, chunked)
 	if last == nil && chunked {

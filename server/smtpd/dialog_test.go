@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"crypto/tls"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -84,7 +83,7 @@ func (d *dialog) step(verb, rest string) bool {
 			return false
 		}
 	case "starttls":
-		d.c.handshake(&tls.Config{InsecureSkipVerify: true})
+		d.c.handshake(insecure())
 	case "wait":
 		dur, err := time.ParseDuration(rest)
 		time.Sleep(dur)

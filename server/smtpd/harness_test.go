@@ -331,7 +331,7 @@ func (c *client) data() {
 func (c *client) startTLS() *tls.Conn {
 	c.t.Helper()
 	c.do("STARTTLS", "220 ")
-	secure := c.handshake(&tls.Config{InsecureSkipVerify: true})
+	secure := c.handshake(insecure())
 	c.do("EHLO client.test", "250 ")
 	return secure
 }
@@ -392,3 +392,6 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// insecure is the TLS configuration of a client that trusts everybody.
+func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }

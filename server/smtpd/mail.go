@@ -15,6 +15,7 @@ func (t *session) Mail(from string, opts *smtp.MailOptions) error {
 		// go-smtp would keep the recipients and change the sender (trap S11).
 		return t.refuse(nil, "mail", "", replyNestedMail)
 	}
+	t.settle()
 	txn := t.newTransaction(opts.UTF8)
 	if last := t.guard.mayMail(opts.Size); last != nil {
 		return t.hangUp(txn, "mail", "", *last)

@@ -29,8 +29,9 @@ type session struct {
 	secure bool
 	log    *slog.Logger
 
-	mu  sync.Mutex
-	txn *transaction
+	mu     sync.Mutex
+	txn    *transaction
+	chunks *transfer // the last message by BDAT
 }
 
 // transaction is what MAIL began. Its fields are fixed when the data begins.

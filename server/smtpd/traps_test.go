@@ -1,0 +1,396 @@
+package smtpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// quick are options without the greeting delay.
+func quick() Options { return Options{GreetingDelay: -1} }
+
+// open returns a world and a client that has said EHLO.
+func open(t *testing.T, o Options) (*world, *client) {
+	t.Helper()
+	w := newWorld(t, o)
+	c := w.dial(stranger)
+	c.hello()
+	return w, c
+}
+
+// TestTrapS01: go-smtp does not see the end of data after CR CR LF. The client
+// must hear of it soon, and what follows must not become part of the message.
+func TestTrapS01(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		begun := time.Now()
+		c.send("Subject: x\r\n\r\nend\r\r\n.\r\n")
+		c.want("521 5.5.2 ")
+		if got := c.line(); got != "closed" {
+			t.Errorf("then %q", got)
+		}
+		if took := time.Since(begun); took > 2*stallAfter {
+			t.Errorf("answered after %v", took)
+		}
+		if len(w.desk.got()) != 0 || !slices.Equal(w.desk.reasons(), []string{"data bare-newline"}) {
+			t.Errorf("desk has %+v %v", w.desk.got(), w.desk.reasons())
+		}
+	})
+}
+
+// A slow sender is not mistaken for one with bare newlines.
+func TestTrapS01Slow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		for _, part := range []string{"Subj", "ect: x\r", "\n\r\nbody\r\n.", "\r", "\n"} {
+			time.Sleep(3 * stallAfter)
+			c.send(part)
+		}
+		c.want("250 2.6.0 ")
+		if got := w.desk.got()[0].text; got != "Subject: x\r\n\r\nbody\r\n" {
+			t.Errorf("text %q", got)
+		}
+	})
+}
+
+// TestTrapS02 records what cannot be mended outside go-smtp: a dot and a CR at
+// the begin of a line are swallowed unseen.
+func TestTrapS02(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		c.send("Subject: x\r\n\r\n.\rhidden\r\n.\r\n")
+		c.want("250 ")
+		if got := w.desk.got()[0].text; got != "Subject: x\r\n\r\nhidden\r\n" {
+			t.Errorf("go-smtp has changed: %q", got)
+		}
+	})
+}
+
+// TestTrapS03: go-smtp takes the end of the stream for the end of a BDAT chunk.
+func TestTrapS03(t *testing.T) {
+	for name, hangUp := range map[string]func(*client){
+		"plain": func(c *client) { _ = c.conn.Close() },
+		"tls": func(c *client) {
+			_ = c.conn.(*tls.Conn).NetConn().Close()
+		},
+		"tls close_notify": func(c *client) { _ = c.conn.(*tls.Conn).CloseWrite() },
+		"tls 1.2 close_notify": func(c *client) {
+			if c.conn.(*tls.Conn).ConnectionState().Version != tls.VersionTLS12 {
+				panic("not TLS 1.2")
+			}
+			_ = c.conn.(*tls.Conn).CloseWrite()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := quick()
+			o.TLS = testTLS().Clone()
+			if strings.Contains(name, "1.2") {
+				o.TLS.MaxVersion = tls.VersionTLS12
+			}
+			bubble(t, func(t *testing.T) {
+				w, c := open(t, o)
+				if strings.HasPrefix(name, "tls") {
+					c.startTLS()
+				}
+				c.envelope()
+				c.send("BDAT 1000 LAST\r\nSubject: half\r\n\r\nhal")
+				synctest.Wait()
+				hangUp(c)
+				synctest.Wait()
+				if len(w.desk.got()) != 0 || !slices.Equal(w.desk.reasons(), []string{"data truncated"}) {
+					t.Errorf("desk has %+v %v", w.desk.got(), w.desk.reasons())
+				}
+			})
+		})
+	}
+}
+
+// A chunk that is whole passes, also when its last TLS record looks like an
+// alert, and when the client has sent its next command ahead.
+func TestTrapS03Whole(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.TLS = testTLS()
+		w, c := open(t, o)
+		c.startTLS()
+		c.envelope()
+		c.send("BDAT 14 LAST\r\nSubject: x\r\n")
+		c.send("\r\n") // two octets in a record of their own
+		c.want("250 2.6.0 ")
+		c.envelope()
+		c.send("BDAT 14 LAST\r\nSubject: y\r\n\r\nNOOP\r\n")
+		c.want("250 2.6.0 ")
+		c.want("250 2.0.0 ")
+		c.do("QUIT", "221 ")
+		if len(w.desk.got()) != 2 {
+			t.Errorf("desk has %+v", w.desk.got())
+		}
+	})
+}
+
+// When the octet of a command sent ahead had to be read to learn that the
+// client is there, the message counts and the session ends.
+func TestTrapS03OutOfStep(t *testing.T) {
+	g := newConn(New(new(fakeDesk), quick()), nil)
+	g.outOfStep = true
+	if got := g.mayMail(0); got != &replyOutOfStep {
+		t.Errorf("mayMail: %v", got)
+	}
+}
+
+// TestTrapS04: after a broken read in DATA go-smtp would take the rest of the
+// message for commands.
+func TestTrapS04(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		c.send("Subject: x\r\n\r\nslow")
+		time.Sleep(181 * time.Second)
+		c.send("\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO:<help@desk.test>\r\n")
+		c.want("421 4.4.2 ")
+		if got := c.line(); got != "closed" {
+			t.Errorf("then %q", got)
+		}
+		if len(w.desk.got()) != 0 || !slices.Equal(w.desk.reasons(), []string{"data connection-lost"}) {
+			t.Errorf("desk has %+v %v", w.desk.got(), w.desk.reasons())
+		}
+	})
+}
+
+// TestTrapS05: the time of DATA is not that of a command: a slow sender may
+// take long, a trickle or silence may not.
+func TestTrapS05(t *testing.T) {
+	tests := []struct {
+		name  string
+		octet int           // per step
+		step  time.Duration // between octets
+		fails time.Duration // 0: never
+	}{
+		{"slow but steady", 60_000, time.Minute, 0},
+		{"in fits", 100_000, 170 * time.Second, 0},
+		{"silence", 0, 0, 180 * time.Second},
+		{"trickle", 100, 10 * time.Second, 183 * time.Second},
+		{"below the rate", 400 * 10, 10 * time.Second, 14 * time.Minute},
+		{"for ever", 29_000, time.Minute, 30 * time.Minute},
+	}
+	for _, tc := range tests {
+		for _, how := range []string{"DATA", "BDAT"} {
+			t.Run(tc.name+" "+how, func(t *testing.T) {
+				bubble(t, func(t *testing.T) { feedSlowly(t, how, tc.octet, tc.step, tc.fails) })
+			})
+		}
+	}
+}
+
+func feedSlowly(t *testing.T, how string, octets int, step, fails time.Duration) {
+	w, c := open(t, quick())
+	const size = 900_000
+	if how == "DATA" {
+		c.data()
+	} else {
+		c.envelope()
+		c.send("BDAT 900000 LAST\r\n")
+	}
+	if fails == 0 {
+		line := strings.Repeat("x", 98) + "\r\n"
+		text := "Subject: slow\r\n\r\n" + strings.Repeat(line, size/100)
+		for text = text[:size-2] + "\r\n"; text != ""; text = text[min(octets, len(text)):] {
+			time.Sleep(step)
+			c.send(text[:min(octets, len(text))])
+		}
+		if how == "DATA" {
+			c.send(".\r\n")
+		}
+		c.want("250 2.6.0 ")
+		if got := w.desk.got(); len(got) != 1 || len(got[0].text) != size {
+			t.Error("not the message that was sent")
+		}
+		return
+	}
+	begun := time.Now()
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		for octets > 0 && time.Since(begun) < time.Hour {
+			if _, err := c.conn.Write([]byte(strings.Repeat("x", octets-2) + "\r\n")); err != nil {
+				return
+			}
+			time.Sleep(step)
+		}
+	}()
+	c.want("421 4.4.2 ")
+	if took := time.Since(begun); took < fails || took > fails+fails/10+step {
+		t.Errorf("gave up after %v, want %v", took, fails)
+	}
+	_ = c.conn.Close()
+	<-fed
+}
+
+// TestTrapS06: whatever goes wrong inside, the client hears a code of ours and
+// nothing of what happened.
+func TestTrapS06(t *testing.T) {
+	inner := errors.New("open /var/lib/mxdesk/0001.vlog: input/output error")
+	wrapped := &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "store-failed", Message: "try again later", Cause: inner}
+	tests := []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"plain", inner, "451 4.3.0 something is wrong here, try again later (id 2)"},
+		{"unavailable", wrapped, "451 4.3.0 try again later (id 2)"},
+		{"wrapped", errors.Join(errors.New("commit"), wrapped), "451 4.3.0 try again later (id 2)"},
+		{"smtp error of somebody else", &smtp.SMTPError{Code: 554, Message: "no"}, "451 4.3.0 something is wrong here, try again later (id 2)"},
+		{"denied", &ticketing.Error{Kind: ticketing.KindDenied, Reason: "dmarc-reject", Message: "no\r\n250 yes\x1b[2Jü"}, "550 5.7.26 no??250 yes?[2J? (id 2)"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w, c := open(t, quick())
+				w.desk.deliver = func(_ context.Context, e *ticketing.Envelope, _ ticketing.Raw) []ticketing.Outcome {
+					return everyone(&transaction{envelope: *e}, tc.err)
+				}
+				c.data()
+				c.send("Subject: x\r\n\r\n.\r\n")
+				if got := c.line(); got != tc.want {
+					t.Errorf("got  %s\nwant %s", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestTrapS07: lines up to 64 KiB are taken, by DATA and BDAT.
+func TestTrapS07(t *testing.T) {
+	for _, tc := range []struct {
+		n    int
+		want string
+	}{{64 << 10, "250 2.6.0 "}, {64<<10 + 1, "554 5.6.0 message has a line"}, {300 << 10, "554 5.6.0 message has a line"}} {
+		bubble(t, func(t *testing.T) {
+			w, c := open(t, quick())
+			text := "Subject: x\r\n\r\n" + strings.Repeat("x", tc.n) + "\r\n"
+			c.data()
+			c.send(text + ".\r\n")
+			c.want(tc.want)
+			if tc.n > 100<<10 {
+				c.want("500 5.4.0 ") // go-smtp has closed the connection
+				return
+			}
+			c.envelope()
+			c.send("BDAT " + itoa(len(text)) + " LAST\r\n" + text)
+			c.want(tc.want)
+			for _, m := range w.desk.got() {
+				if m.text != text {
+					t.Error("text has changed")
+				}
+			}
+		})
+	}
+}
+
+// TestTrapS08: a message of exactly the largest size is taken.
+func TestTrapS08(t *testing.T) {
+	for _, how := range []string{"DATA", "BDAT"} {
+		bubble(t, func(t *testing.T) {
+			o := quick()
+			o.MaxMessageBytes = 1000
+			w, c := open(t, o)
+			for _, size := range []int{1000, 1001, 1002, 5000} {
+				text := "Subject: x\r\n\r\n"
+				text += strings.Repeat("x", size-len(text)-2) + "\r\n"
+				c.envelope()
+				if how == "DATA" {
+					c.do("DATA", "354 ")
+					c.send(text + ".\r\n")
+				} else {
+					c.send("BDAT " + itoa(size) + " LAST\r\n" + text)
+				}
+				want := "552 5.3.4 "
+				if size == 1000 {
+					want = "250 2.6.0 "
+				}
+				c.want(want)
+			}
+			if got := len(w.desk.got()); got != 1 {
+				t.Errorf("%s: desk has %d messages", how, got)
+			}
+		})
+	}
+}
+
+// TestTrapS09: a shutdown ends idle sessions at once and lets a message finish.
+func TestTrapS09(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, idle := open(t, quick())
+		between := w.dial(stranger)
+		between.hello()
+		between.envelope()
+		busy := w.dial(stranger)
+		busy.hello()
+		busy.data()
+		chunks := w.dial(stranger)
+		chunks.hello()
+		chunks.envelope()
+		chunks.do("BDAT 12\r\nSubject: x", "250 ")
+
+		done := make(chan error, 1)
+		begun := time.Now()
+		go func() { done <- w.srv.Shutdown(context.Background()) }()
+		for _, c := range []*client{idle, between} {
+			c.want("421 4.3.2 ")
+			if got := c.line(); got != "closed" || time.Since(begun) > time.Second {
+				t.Errorf("%q after %v", got, time.Since(begun))
+			}
+		}
+		time.Sleep(time.Minute)
+		busy.send("Subject: x\r\n\r\n.\r\n")
+		busy.want("250 2.6.0 ")
+		busy.want("421 4.3.2 ")
+		chunks.send("BDAT 2 LAST\r\n\r\n")
+		chunks.want("250 2.6.0 ")
+		chunks.want("421 4.3.2 ")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := w.l.dial(stranger); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("dial after shutdown: %v", err)
+		}
+		if n := len(w.srv.conns); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
+
+// A shutdown that may not wait any longer leaves no connection behind.
+func TestTrapS09Deadline(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		early := w.dial(stranger)
+		early.want("220 ")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown: %v", err)
+		}
+		if got := c.line(); got != "closed" {
+			t.Errorf("client hears %q", got)
+		}
+		synctest.Wait()
+		if n := len(w.srv.conns); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
