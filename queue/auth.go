@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// auth signs in with the mechanism that both sides know, PLAIN first. A refusal
-// is never permanent: credentials are ours to correct.
+// auth signs in with the mechanism that both sides know, PLAIN first.
 //
 // https://www.rfc-editor.org/rfc/rfc4954#section-4
 func (c *client) auth(user, password string) *failure {
@@ -31,8 +30,7 @@ func (c *client) auth(user, password string) *failure {
 			want = 235
 		}
 		if r.code != want {
-			f := refused(stepAUTH, r)
-			return temporary(scopeHost, "4.7.8", f.text)
+			return refused(stepAUTH, r).at(scopeHost)
 		}
 	}
 	return nil

@@ -102,7 +102,11 @@ func (c *client) deadline(d time.Duration) error { return c.conn.SetDeadline(tim
 
 // command sends one line and reads the reply.
 func (c *client) command(step string, d time.Duration, format string, args ...any) (reply, *failure) {
-	if err := c.write(d, fmt.Appendf(nil, format+"\r\n", args...)); err != nil {
+	line := fmt.Sprintf(format, args...)
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return reply{}, temporary(scopeHost, "4.3.0", step+": command with a control character")
+	}
+	if err := c.write(d, []byte(line+"\r\n")); err != nil {
 		return reply{}, broken(step, err)
 	}
 	return c.read(step, d)

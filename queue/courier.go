@@ -23,10 +23,10 @@ func (q *Queue) courier(d *destination) {
 		if !ok {
 			return
 		}
-		f := q.serve(c, line)
-		q.done(d, f == nil)
-		if f != nil && f.scope == scopeDestination {
-			q.giveBack(d, f)
+		out := q.serve(c, line)
+		q.done(d, out.failure == nil)
+		if out.failure != nil && out.failure.scope == scopeDestination {
+			q.giveBack(d, out)
 		}
 	}
 }
@@ -34,10 +34,10 @@ func (q *Queue) courier(d *destination) {
 // giveBack ends the attempts of everything that waits for a destination which
 // has just turned out to be unreachable: each copy counts it as an attempt of
 // its own, without another connection.
-func (q *Queue) giveBack(d *destination, f *failure) {
+func (q *Queue) giveBack(d *destination, out outcome) {
 	for _, c := range q.drain(d) {
 		if c.bad == nil && !q.late(c) {
-			q.settle(c, outcome{failure: f})
+			q.settle(c, out)
 		}
 		q.done(d, false)
 	}
@@ -55,34 +55,38 @@ type outcome struct {
 	failure *failure // nil: delivered, or captured
 }
 
-// serve makes one attempt and records it. It returns why it did not succeed.
-func (q *Queue) serve(c claimed, line *line) *failure {
-	if q.isStopping() {
-		f := interrupted()
-		q.settle(c, outcome{failure: f})
-		return f
+// serve makes one attempt and records it.
+func (q *Queue) serve(c claimed, line *line) (out outcome) {
+	// A panic while recording leaves the copy to its lease.
+	defer q.recovered(c, line, &out)
+	switch {
+	case q.late(c):
+		return outcome{failure: temporary(scopeCopy, "4.3.0", "the lease is about to end")}
+	case q.isStopping():
+		out = outcome{failure: interrupted(nil)}
+	default:
+		start := time.Now()
+		out = q.attempt(c, line)
+		q.o.Metrics.Attempted(time.Since(start))
 	}
-	if q.late(c) {
-		return nil
-	}
-	start := time.Now()
-	out := q.attempt(c, line)
-	q.o.Metrics.Attempted(time.Since(start))
 	q.settle(c, out)
-	return out.failure
+	return out
+}
+
+// recovered turns a panic into a failure of the one copy. To be deferred.
+func (q *Queue) recovered(c claimed, line *line, out *outcome) {
+	if r := recover(); r != nil {
+		q.o.Log.Error("queue: panic", "copy", c.ID, "panic", r, "stack", string(debug.Stack()))
+		line.drop()
+		*out = outcome{failure: temporary(scopeCopy, "4.3.0", "internal error")}
+	}
 }
 
 // attempt renders and sends one copy. A panic becomes a deferral.
 func (q *Queue) attempt(c claimed, line *line) (out outcome) {
 	ctx, cancel := context.WithTimeout(q.work, q.o.AttemptTimeout)
 	defer cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			q.o.Log.Error("queue: panic", "copy", c.ID, "panic", r, "stack", string(debug.Stack()))
-			line.hangUp()
-			out = outcome{failure: temporary(scopeCopy, "4.3.0", "internal error")}
-		}
-	}()
+	defer q.recovered(c, line, &out)
 	raw, f := q.bytes(ctx, c)
 	if f == nil {
 		out, f = line.deliver(ctx, c, raw)
@@ -90,22 +94,23 @@ func (q *Queue) attempt(c claimed, line *line) (out outcome) {
 	switch {
 	case f == nil || f.permanent():
 	case q.work.Err() != nil:
-		f = interrupted()
+		f = interrupted(f)
 	case ctx.Err() != nil:
-		f = temporary(scopeCopy, "4.4.7", fmt.Sprintf("the attempt took more than %v; %s", q.o.AttemptTimeout, f.text))
+		f = temporary(f.scope, "4.4.7", fmt.Sprintf("the attempt took more than %v; %s", q.o.AttemptTimeout, f.text))
 	}
 	out.failure = f
 	return out
 }
 
-// interrupted is the failure of an attempt that our own stop ends.
-func interrupted() *failure {
-	return temporary(scopeCopy, enhancedStopping, "interrupted: this server is stopping")
+// interrupted is the failure of an attempt that our own stop ended with f, or
+// kept from beginning.
+func interrupted(f *failure) *failure {
+	text := "interrupted: this server is stopping"
+	if f != nil && f.scope == scopeLost {
+		text += " (the mail may have been taken)"
+	}
+	return &failure{enhanced: "4.3.2", text: text, again: true}
 }
-
-// enhancedStopping marks attempts that count for nothing: the copy is due again
-// at once.
-const enhancedStopping = "4.3.2"
 
 // bytes returns the bytes of a copy, rendering them at its first attempt.
 func (q *Queue) bytes(ctx context.Context, c claimed) ([]byte, *failure) {
@@ -147,7 +152,9 @@ func (q *Queue) settle(c claimed, out outcome) {
 	switch f := out.failure; {
 	case f != nil:
 		a.Code, a.Enhanced, a.Text = f.code, f.enhanced, f.text
-		state, due = q.after(c, f, now)
+		if state, due = q.after(c, f, now); state == ticketing.DeliveryFailed && !f.permanent() {
+			a.Text = oneLine("given up, time ran out: " + f.text)
+		}
 	case q.route.Mode == Capture || q.route.Mode == "":
 		a.Text = "captured: no relay is configured"
 		state = ticketing.DeliveryCaptured
@@ -162,7 +169,7 @@ func (q *Queue) after(c claimed, f *failure, now time.Time) (ticketing.DeliveryS
 	if f.permanent() {
 		return ticketing.DeliveryFailed, time.Time{}
 	}
-	if f.code == 0 && f.enhanced == enhancedStopping {
+	if f.again {
 		return ticketing.DeliveryDeferred, now
 	}
 	deadline := c.Deadline
@@ -196,12 +203,15 @@ func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryS
 			log.Warn("queue: lease lost", "err", err)
 			q.o.Metrics.Lost()
 			return
-		case i == len(recordRetry):
+		case i == len(recordRetry) || q.work.Err() != nil:
 			log.Error("queue: attempt not recorded", "err", err)
 			return
 		}
 		log.Warn("queue: record", "err", err)
-		time.Sleep(recordRetry[i])
+		select {
+		case <-time.After(recordRetry[i]):
+		case <-q.work.Done():
+		}
 	}
 }
 

@@ -26,8 +26,16 @@ type destination struct {
 func (q *Queue) room() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if free := q.o.MaxClaimed - q.held; free >= max(q.o.MaxClaimed/4, 1) {
-		return free
+	if q.full = q.free() == 0; q.full {
+		return 0
+	}
+	return q.free()
+}
+
+// free is room with the lock held.
+func (q *Queue) free() int {
+	if n := q.o.MaxClaimed - q.held; n >= max(q.o.MaxClaimed/4, 1) {
+		return n
 	}
 	return 0
 }
@@ -170,10 +178,12 @@ func (q *Queue) done(d *destination, delivered bool) {
 		d.limit++
 		q.staff(d)
 	}
-	q.held--
-	select {
-	case q.freed <- struct{}{}:
-	default:
+	if q.held--; q.full && q.free() > 0 {
+		q.full = false
+		select {
+		case q.freed <- struct{}{}:
+		default:
+		}
 	}
 }
 

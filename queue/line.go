@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-
 )
 
 // line is a courier's way to its destination: the open session, if any.
@@ -28,6 +27,14 @@ func (l *line) sent() int {
 func (l *line) hangUp() {
 	if l.cl != nil {
 		l.cl.close(true)
+		l.cl = nil
+	}
+}
+
+// drop ends the session without a word.
+func (l *line) drop() {
+	if l.cl != nil {
+		l.cl.close(false)
 		l.cl = nil
 	}
 }
@@ -63,7 +70,7 @@ func (l *line) tryAll(ctx context.Context, targets []target, from, to mailbox, r
 		this := outcome{host: t.String()}
 		if f == nil {
 			sessions++
-			l.cl, l.to = cl, t
+			l.cl, l.to = cl, t.reached(cl.raw.RemoteAddr())
 			if this, f = l.transact(ctx, from, to, raw); f == nil || f.scope != scopeHost {
 				return this, f
 			}
@@ -89,8 +96,7 @@ func (l *line) transact(ctx context.Context, from, to mailbox, raw []byte) (outc
 	r, f := l.cl.send(from, to, raw)
 	out.reply = r
 	if f != nil && f.scope != scopeCopy {
-		l.cl.close(false)
-		l.cl = nil
+		l.drop()
 		return out, f
 	}
 	l.cl.unbind()
@@ -133,6 +139,8 @@ func (q *Queue) session(ctx context.Context, t target, encrypt bool) (cl *client
 	}
 	if f != nil {
 		cl.close(f.code != 0)
+		// What our own relay thinks of us is no verdict on a mail.
+		f.ours = q.route.Mode != MX
 		return nil, handshake, f
 	}
 	return cl, false, nil
@@ -164,10 +172,13 @@ func (q *Queue) encrypt(ctx context.Context, cl *client, t target) (failed bool,
 		return false, nil
 	}
 	conf := &tls.Config{ServerName: t.host, RootCAs: q.o.RootCAs}
-	// Without a policy that names the certificate, checking it would only turn
-	// encrypted connections into plain ones.
-	// https://www.rfc-editor.org/rfc/rfc7435#section-3
-	conf.InsecureSkipVerify = !must
+	if !must {
+		// Without a policy that names the certificate, being strict would only
+		// turn encrypted connections into plain ones.
+		// https://www.rfc-editor.org/rfc/rfc7435#section-3
+		conf.InsecureSkipVerify = true
+		conf.MinVersion = tls.VersionTLS10
+	}
 	began, f := cl.startTLS(ctx, conf)
 	if f != nil && !began && !must {
 		return false, nil
@@ -182,4 +193,3 @@ func (q *Queue) signIn(cl *client) *failure {
 	}
 	return cl.auth(q.route.User, q.route.Password)
 }
-

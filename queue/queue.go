@@ -75,7 +75,7 @@ type Options struct {
 	MaxClaimed     int // copies held in memory; default 1000
 
 	AttemptTimeout time.Duration // one attempt, all hosts together; default 15 min
-	Lease          time.Duration // of a claim, at least AttemptTimeout; default AttemptTimeout + 5 min
+	Lease          time.Duration // of a claim, longer than AttemptTimeout; default AttemptTimeout + 5 min
 	Idle           time.Duration // how long an open connection waits for more mail; default 5 s
 	Drain          time.Duration // how long attempts in progress may go on when Run ends; default 20 s
 	Timeouts       Timeouts
@@ -114,7 +114,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Lease, o.AttemptTimeout+5*time.Minute)
 	orDefault(&o.Idle, 5*time.Second)
 	orDefault(&o.Drain, 20*time.Second)
-	o.Lease = max(o.Lease, o.AttemptTimeout)
+	o.Lease = max(o.Lease, o.AttemptTimeout+time.Minute)
 	o.Timeouts = o.Timeouts.withDefaults()
 	return o
 }
@@ -135,12 +135,13 @@ type Queue struct {
 
 	work     context.Context // of attempts; outlives Run's context by Drain
 	couriers sync.WaitGroup
-	freed    chan struct{} // signalled when a claimed copy was let go
+	freed    chan struct{} // signalled when there is room again
 
 	mu           sync.Mutex
 	destinations map[string]*destination
 	running      int  // couriers
 	held         int  // claimed copies in memory
+	full         bool // the scheduler waits for room
 	stopping     bool // no further attempt is begun
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,11 +14,11 @@ import (
 
 // Bounds of one attempt in mx mode.
 const (
-	maxAddresses   = 5 // connections tried
-	maxPerHost     = 2 // addresses of one exchanger, where there are several
-	maxSessions    = 2 // sessions that got as far as MAIL
-	maxExchangers  = 20
-	reasonLoopback = "its mail exchanger is this server"
+	maxAddresses  = 5 // connections tried
+	maxPerHost    = 2 // addresses of one exchanger, where there are several
+	maxSessions   = 2 // sessions that got as far as MAIL
+	maxExchangers = 20
+	reasonLoop    = "its mail exchanger is this server"
 )
 
 // target is one next hop.
@@ -42,51 +43,70 @@ func (t target) String() string {
 // https://www.rfc-editor.org/rfc/rfc5321#section-5.1
 func (q *Queue) resolve(ctx context.Context, to mailbox) ([]target, *failure) {
 	if to.literal.IsValid() {
-		return q.permitted([]target{q.target(to.literal.String(), to.literal)})
+		if q.guard.check(to.literal) != nil {
+			return nil, unreachable(to.domain, false, true, false)
+		}
+		return []target{q.target(to.literal.String(), to.literal)}, nil
 	}
 	hosts, f := q.exchangers(ctx, to.domain)
 	if f != nil {
 		return nil, f
 	}
-	var found []target
-	unknown := false
 	perHost := maxAddresses
 	if len(hosts) > 1 {
 		perHost = maxPerHost
 	}
-	for _, mx := range hosts {
-		addrs, err := q.addresses(ctx, mx.Host)
-		unknown = unknown || err != nil
-		if slices.ContainsFunc(addrs, q.isOwn) {
-			break // we are this exchanger: only better ones may be tried
+	var found []target
+	var unknown, private, loop bool
+	better := 0 // how many of found have a better preference than this host
+	for i, mx := range hosts {
+		if i > 0 && hosts[i-1].Preference < mx.Preference {
+			better = len(found)
 		}
-		for _, a := range addrs[:min(perHost, len(addrs))] {
-			found = append(found, q.target(mx.Host, a))
-		}
-		if len(found) >= maxAddresses {
+		if better >= maxAddresses {
 			break
 		}
+		addrs, err := q.addresses(ctx, mx.Host)
+		unknown = unknown || err != nil
+		if loop = slices.ContainsFunc(addrs, q.isOwn); loop {
+			found = found[:better] // only hosts nearer to the end than we are
+			break
+		}
+		public := slices.DeleteFunc(addrs, func(a netip.Addr) bool { return q.guard.check(a) != nil })
+		private = private || len(public) < len(addrs)
+		for _, a := range public[:min(perHost, len(public))] {
+			found = append(found, q.target(mx.Host, a))
+		}
 	}
+	if len(found) > 0 {
+		return found[:min(maxAddresses, len(found))], nil
+	}
+	return nil, unreachable(to.domain, unknown, private, loop)
+}
+
+// unreachable says why a domain has no next hop.
+func unreachable(domain string, unknown, private, loop bool) *failure {
 	switch {
-	case len(found) > 0:
-		return q.permitted(found[:min(maxAddresses, len(found))])
+	case loop:
+		return permanent("5.4.6", "mail for "+domain+" would loop: "+reasonLoop).at(scopeDestination)
 	case unknown:
-		return nil, temporary(scopeDestination, "4.4.3", "the addresses of its mail exchangers could not be looked up")
+		return temporary(scopeDestination, "4.4.3", "the addresses of the mail exchangers of "+domain+" could not be looked up")
+	case private:
+		return permanent("5.4.4", "the mail exchangers of "+domain+" have no public address").at(scopeDestination)
 	}
-	return nil, permanent("5.4.4", "no mail exchanger of "+to.domain+" has an address that can be used").at(scopeDestination)
+	return permanent("5.4.4", "the mail exchangers of "+domain+" have no address").at(scopeDestination)
 }
 
 func (q *Queue) target(host string, addr netip.Addr) target {
 	return target{host: host, network: "tcp", address: netip.AddrPortFrom(addr, q.o.Port).String(), addr: addr}
 }
 
-// permitted drops next hops that outside data must not lead us to.
-func (q *Queue) permitted(ts []target) ([]target, *failure) {
-	ts = slices.DeleteFunc(ts, func(t target) bool { return q.guard.check(t.addr) != nil })
-	if len(ts) == 0 {
-		return nil, permanent("5.4.4", "the mail exchanger has no public address").at(scopeDestination)
+// reached returns the target with the address that a connection found.
+func (t target) reached(a net.Addr) target {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		t.addr = tcp.AddrPort().Addr().Unmap()
 	}
-	return ts, nil
+	return t
 }
 
 // exchangers returns the mail exchangers of a domain, best first, those of the
@@ -108,7 +128,7 @@ func (q *Queue) exchangers(ctx context.Context, domain string) ([]dns.MX, *failu
 	}
 	hosts = slices.Clone(hosts)
 	for i := range hosts {
-		hosts[i].Host = strings.TrimSuffix(strings.ToLower(hosts[i].Host), ".")
+		hosts[i].Host, _ = asciiDomain(strings.TrimSuffix(hosts[i].Host, ".")) // "" for an unusable name
 		j := int(q.o.Rand() * float64(i+1))
 		hosts[i], hosts[j] = hosts[j], hosts[i]
 	}
@@ -128,7 +148,7 @@ func (q *Queue) cutLoop(hosts []dns.MX, domain string) ([]dns.MX, *failure) {
 	}
 	hosts = slices.DeleteFunc(hosts, func(mx dns.MX) bool { return mx.Host == "" })
 	if len(hosts) == 0 {
-		return nil, permanent("5.4.6", "mail for "+domain+" would loop: "+reasonLoopback).at(scopeDestination)
+		return nil, permanent("5.4.6", "mail for "+domain+" would loop: "+reasonLoop).at(scopeDestination)
 	}
 	return hosts[:min(len(hosts), maxExchangers)], nil
 }

@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-
-	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 // scope says how far a failure reaches.
@@ -34,22 +32,19 @@ type failure struct {
 	code     int    // reply code, 0 without a reply
 	enhanced string // "" when a reply carried none
 	text     string // one line, safe to show
+	ours     bool   // ours to correct, whatever the code: never permanent
+	again    bool   // we cut the attempt short: due again at once
 }
 
 // permanent tells that trying again is pointless.
 func (f *failure) permanent() bool {
+	if f.ours {
+		return false
+	}
 	if f.code == 0 {
 		return strings.HasPrefix(f.enhanced, "5.")
 	}
 	return f.code >= 500
-}
-
-// state is what a copy becomes by this failure.
-func (f *failure) state() ticketing.DeliveryState {
-	if f.permanent() {
-		return ticketing.DeliveryFailed
-	}
-	return ticketing.DeliveryDeferred
 }
 
 // at returns the failure with another scope.
@@ -111,6 +106,9 @@ func reason(err error) string {
 	}
 	if no, ok := errors.AsType[syscall.Errno](err); ok {
 		return no.Error()
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the name of the host could not be looked up"
 	}
 	return err.Error()
 }

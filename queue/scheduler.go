@@ -63,7 +63,9 @@ func (q *Queue) claim(ctx context.Context, limit int) (int, error) {
 
 // take gives one claimed copy to the couriers of its destination.
 func (q *Queue) take(c claimed) {
-	c.to, c.bad = parseMailbox(c.Recipient.Address)
+	if c.to, c.bad = parseMailbox(c.Recipient.Address); c.Recipient.Address == "" {
+		c.bad = errAddress
+	}
 	if !q.dispatch(q.destinationOf(c.to), c) {
 		// A destination with this much waiting would keep the others out. The
 		// copy comes back when its lease ends.

@@ -216,9 +216,17 @@ func (ss *session) command() bool {
 	case "MAIL":
 		ss.from, ss.to = line, ""
 		ss.pipelined = ss.br.Buffered() > 0
-		return ss.step(verb, line, "250 2.1.0 ok")
+		ok := ss.step(verb, line, "250 2.1.0 ok")
+		if !strings.HasPrefix(ss.last, "2") {
+			ss.from = ""
+		}
+		return ok
 	case "RCPT":
-		ok := ss.step(verb, line, "250 2.1.5 ok")
+		usual := "250 2.1.5 ok"
+		if ss.from == "" {
+			usual = "503 5.5.1 no sender"
+		}
+		ok := ss.step(verb, line, usual)
 		if strings.HasPrefix(ss.last, "2") {
 			ss.to = line
 		}
