@@ -76,7 +76,8 @@ func (m *Message) hashBody(specs []BodySpec) error {
 	var bodies []*body
 	for _, c := range []Canon{Simple, Relaxed} {
 		if d := newDigest(c, specs); d != nil {
-			bodies = append(bodies, &body{relaxed: c == Relaxed, digest: d})
+			out := make([]byte, 0, min(bodyBuffer, m.bodySize+2))
+			bodies = append(bodies, &body{relaxed: c == Relaxed, digest: d, out: out})
 		}
 	}
 	r, buf := m.Body(), make([]byte, min(copyBuffer, m.bodySize+1))
