@@ -212,6 +212,8 @@ func storeError(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		reason = "deadline"
+	case errors.Is(err, store.ErrNoSpace):
+		reason = "disk-full"
 	case errors.Is(err, store.ErrUnknownOutcome):
 		reason = "unknown-outcome"
 	case errors.Is(err, store.ErrFailed):

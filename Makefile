@@ -1,0 +1,30 @@
+# Everything here runs from a clean checkout; `make test` is what CI runs.
+.PHONY: all build test lint ring12 ring3 fuzz soak bench conformance
+
+MINUTES ?= 1
+ROUNDS  ?= 3
+
+all: build
+
+build:
+	go build -o mxdesk ./cmd/mxdesk
+
+test: lint ring12 ring3
+
+lint:
+	.ci/lint
+
+# Rings 1 and 2: in process, with the race detector.
+ring12:
+	go test -race -short ./...
+
+# Ring 3: the built binary and its real neighbours on loopback.
+ring3:
+	.ci/install
+	ROUNDS=$(ROUNDS) go test -count=1 -timeout 20m -run 'TestReal' -v ./cmd/mxdesk/...
+
+fuzz:
+	.ci/fuzz $(MINUTES)
+
+conformance:
+	go test -count=1 -v -run 'Suite|Corpus|Conformance' ./auth/... ./ticketing/mail/...

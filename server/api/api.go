@@ -1,0 +1,150 @@
+// Package api is the admin interface of a running server: HTTP with JSON over
+// a unix socket that only its owner and root can use. Every call is a POST
+// with one JSON object; the answer is JSON lines. The commands of mxdesk are
+// its client.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// Keys makes the DKIM keys of a domain that is served from now on.
+type Keys interface {
+	Ensure(ctx context.Context, domain string) error
+}
+
+// Releaser takes a held mail in again.
+type Releaser interface {
+	Release(ctx context.Context, name string) (ticketing.Outcome, error)
+}
+
+// Body reads the whole text of a comment whose kept text was cut.
+type Body interface {
+	FullText(ctx context.Context, c *ticketing.Comment) (body, quoted string, err error)
+}
+
+// SignIn makes a one-time sign-in link for an agent.
+type SignIn interface {
+	Link(ctx context.Context, email string) (string, error)
+}
+
+// Options are the parts that the API drives.
+type Options struct {
+	Desk    *ticketing.Desk
+	Keys    Keys
+	Release Releaser
+	Body    Body
+	SignIn  SignIn
+	Log     *slog.Logger
+}
+
+// maxRequest bounds a request's JSON, in octets.
+const maxRequest = 1 << 20
+
+// callTime bounds one call.
+const callTime = 60 * time.Second
+
+// Handler serves the API.
+func Handler(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &api{Options: o}
+	mux := http.NewServeMux()
+	handle(mux, a, "ticket.list", a.ticketList)
+	handle(mux, a, "ticket.show", a.ticketShow)
+	handle(mux, a, "ticket.reply", a.ticketReply)
+	handle(mux, a, "ticket.note", a.ticketNote)
+	handle(mux, a, "ticket.state", a.ticketState)
+	handle(mux, a, "ticket.assign", a.ticketAssign)
+	handle(mux, a, "ticket.label", a.ticketLabel)
+	handle(mux, a, "project.create", a.projectCreate)
+	handle(mux, a, "project.list", a.projectList)
+	handle(mux, a, "alias.add", a.aliasAdd)
+	handle(mux, a, "alias.remove", a.aliasRemove)
+	handle(mux, a, "alias.list", a.aliasList)
+	handle(mux, a, "domain.add", a.domainAdd)
+	handle(mux, a, "domain.remove", a.domainRemove)
+	handle(mux, a, "domain.list", a.domainList)
+	handle(mux, a, "agent.link", a.agentLink)
+	handle(mux, a, "queue.list", a.queueList)
+	handle(mux, a, "queue.show", a.queueShow)
+	handle(mux, a, "held.list", a.heldList)
+	handle(mux, a, "held.release", a.heldRelease)
+	handle(mux, a, "held.delete", a.heldDelete)
+	handle(mux, a, "trace", a.trace)
+	return mux
+}
+
+type api struct{ Options }
+
+// handle mounts one call: decode, run, encode one line for each value.
+func handle[Req any, Resp any](mux *http.ServeMux, a *api, name string, call func(context.Context, Req) ([]Resp, error)) {
+	mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), callTime)
+		defer cancel()
+		var req Req
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
+			a.fail(w, name, &ticketing.Error{Kind: ticketing.KindInvalid, Reason: "bad-request", Message: "the request is not understood", Cause: err})
+			return
+		}
+		values, err := call(ctx, req)
+		if err != nil {
+			a.fail(w, name, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		for _, v := range values {
+			if err := enc.Encode(v); err != nil {
+				return // the client is gone
+			}
+		}
+	})
+}
+
+// Failure is the body of an answer that is not 200.
+type Failure struct {
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+func (a *api) fail(w http.ResponseWriter, name string, err error) {
+	e := ticketing.AsError(err)
+	if e.Temporary() {
+		a.Log.Error("admin call", "call", name, "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(Status(e.Kind))
+	json.NewEncoder(w).Encode(Failure{Reason: e.Reason, Message: e.Message})
+}
+
+// Status is the HTTP status of a kind of error.
+func Status(k ticketing.Kind) int {
+	switch k {
+	case ticketing.KindInvalid:
+		return http.StatusUnprocessableEntity
+	case ticketing.KindNotFound:
+		return http.StatusNotFound
+	case ticketing.KindConflict:
+		return http.StatusConflict
+	case ticketing.KindDenied:
+		return http.StatusForbidden
+	case ticketing.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case ticketing.KindUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}

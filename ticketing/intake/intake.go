@@ -1,0 +1,203 @@
+// Package intake is the one road from raw bytes to the store: read the
+// message, judge it, decide, commit. The SMTP and LMTP servers and the release
+// of held mail all take it.
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/mxdesk/mxdesk/metrics"
+	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/mail"
+)
+
+// Verifier judges whether a message is from whom it says. It never fails: what
+// cannot be found out is a temperror in the verdict.
+type Verifier interface {
+	Verify(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) *ticketing.Verdict
+}
+
+// Store tells whether mail can be kept.
+type Store interface {
+	Err() error
+	FreeBytes() (free, total uint64, err error)
+}
+
+// Options of an Intake. MaxMessageBytes is the largest message that is taken;
+// twice as much room, or a twentieth of the disk, must be free.
+type Options struct {
+	MaxMessageBytes int64 // default 50 MiB
+	Log             *slog.Logger
+	Metrics         *metrics.Intake
+	Now             func() time.Time
+}
+
+// Intake takes messages in. It is safe for concurrent use.
+type Intake struct {
+	desk     *ticketing.Desk
+	verifier Verifier
+	store    Store
+	refusals *refusals
+	o        Options
+}
+
+// New returns an Intake. [Intake.Run] keeps its journal of refusals.
+func New(desk *ticketing.Desk, store Store, v Verifier, o Options) *Intake {
+	if o.MaxMessageBytes == 0 {
+		o.MaxMessageBytes = 50 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Intake{desk: desk, verifier: v, store: store, refusals: newRefusals(o.Now), o: o}
+}
+
+// Run writes the journal of refusals until ctx ends, and then what is left.
+func (in *Intake) Run(ctx context.Context) { in.refusals.run(ctx, in.desk, in.o.Log, in.o.Metrics) }
+
+// Route says where an envelope recipient leads.
+func (in *Intake) Route(ctx context.Context, rcpt string) (ticketing.Route, error) {
+	return in.desk.Route(ctx, rcpt)
+}
+
+// Ready is nil when mail can be taken: the store takes writes and has room.
+func (in *Intake) Ready(context.Context) error {
+	if err := in.store.Err(); err != nil {
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "store-failed", Message: "the store takes no mail now, try again later", Cause: err}
+	}
+	free, total, err := in.store.FreeBytes()
+	if err != nil {
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "disk-unknown", Message: "the disk cannot be examined now, try again later", Cause: err}
+	}
+	if total > 0 && free < max(2*uint64(in.o.MaxMessageBytes), total/20) {
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "disk-full", Message: "too little room is left, try again later",
+			Cause: fmt.Errorf("%d of %d bytes are free", free, total)}
+	}
+	return nil
+}
+
+// Refused notes a refusal in the journal. It never blocks.
+func (in *Intake) Refused(r ticketing.Refusal) {
+	if !in.refusals.add(r.Entry()) {
+		in.o.Metrics.RefusalDropped()
+	}
+}
+
+// Deliver reads, judges and stores a message for every recipient of the
+// envelope. It returns one outcome for each, in their order, after everything
+// that follows from the message is durable.
+func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) []ticketing.Outcome {
+	start := in.o.Now()
+	msg, verdict := in.read(ctx, env, raw)
+	in.o.Metrics.Stage("judge", in.o.Now().Sub(start))
+	outs := in.decide(ctx, env, raw, msg, verdict)
+	in.o.Metrics.Stage("all", in.o.Now().Sub(start))
+	for i, o := range outs {
+		in.o.Metrics.Outcome(string(o.Decision), o.Reason)
+		in.o.Log.Info("message", "id", env.ID, "session", env.Session, "rcpt", env.Recipients[i].Address, "decision", o.Decision,
+			"reason", o.Reason, "ticket", o.Ticket, "message_id", msg.MessageID, "size", raw.Size(), "error", o.Err)
+	}
+	return outs
+}
+
+func (in *Intake) decide(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw, msg *ticketing.Message, v *ticketing.Verdict) []ticketing.Outcome {
+	if err := refusal(v); err != nil {
+		return in.refuse(env, raw, msg, v, err)
+	}
+	start := in.o.Now()
+	staged, err := in.desk.Stage(ctx, raw)
+	if err != nil {
+		return failed(env, err)
+	}
+	outs := in.desk.Receive(ctx, ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Size: raw.Size()})
+	in.o.Metrics.Stage("commit", in.o.Now().Sub(start))
+	return outs
+}
+
+// read parses and verifies at the same time: the one waits for name servers,
+// the other for the processor.
+func (in *Intake) read(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) (*ticketing.Message, *ticketing.Verdict) {
+	verdict := make(chan *ticketing.Verdict, 1)
+	go func() { verdict <- in.verifier.Verify(ctx, env, raw) }()
+	msg := mail.Parse(raw, raw.Size(), in.parseOptions(ctx))
+	return msg, <-verdict
+}
+
+func (in *Intake) parseOptions(ctx context.Context) mail.Options {
+	return mail.Options{Own: mail.Own{Addresses: func(addr string) bool {
+		_, err := in.desk.Route(ctx, addr)
+		return err == nil
+	}}}
+}
+
+// refusal is the error that a verdict ends the transaction with, nil if it
+// does not.
+func refusal(v *ticketing.Verdict) error {
+	switch v.Verdict.Action {
+	case ticketing.ActionReject:
+		return &ticketing.Error{Kind: ticketing.KindDenied, Reason: v.Verdict.Reason,
+			Message: fmt.Sprintf("%s does not vouch for this message, and its policy asks to refuse it", v.FromDomain)}
+	case ticketing.ActionTempfail:
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: v.Verdict.Reason,
+			Message: "the sender's domain cannot be checked now, try again later"}
+	}
+	return nil
+}
+
+func (in *Intake) refuse(env *ticketing.Envelope, raw ticketing.Raw, msg *ticketing.Message, v *ticketing.Verdict, err error) []ticketing.Outcome {
+	e := ticketing.AsError(err)
+	decision, code, enhanced := ticketing.JournalRejected, 550, "5.7.26"
+	if e.Temporary() {
+		decision, code, enhanced = ticketing.JournalDeferred, 451, "4.7.24"
+	}
+	in.Refused(ticketing.Refusal{
+		Envelope: *env, Stage: "data", Code: code, Enhanced: enhanced, Reason: e.Reason,
+		MessageID: msg.MessageID, From: msg.Author().Address, Subject: msg.Subject, Size: raw.Size(), Verdict: v,
+	})
+	outs := failed(env, err)
+	for i := range outs {
+		outs[i].Decision = decision
+	}
+	return outs
+}
+
+func failed(env *ticketing.Envelope, err error) []ticketing.Outcome {
+	e := ticketing.AsError(err)
+	outs := make([]ticketing.Outcome, len(env.Recipients))
+	for i, r := range env.Recipients {
+		outs[i] = ticketing.Outcome{Recipient: r.Address, Decision: ticketing.JournalDeferred, Reason: e.Reason, Err: err}
+	}
+	return outs
+}
+
+// Release takes a held mail in again, past what held it, and forgets it.
+func (in *Intake) Release(ctx context.Context, name string) (ticketing.Outcome, error) {
+	h, err := in.desk.HeldByName(ctx, name)
+	if err != nil {
+		return ticketing.Outcome{}, err
+	}
+	blob, err := in.desk.OpenRaw(ctx, h.Raw)
+	if err != nil {
+		return ticketing.Outcome{}, err
+	}
+	defer blob.Close()
+	raw := stored{BlobReader: blob, hash: h.Raw}
+	staged, err := in.desk.Stage(ctx, raw)
+	if err != nil {
+		return ticketing.Outcome{}, err
+	}
+	outs := in.desk.Receive(ctx, ticketing.Inbound{
+		Envelope: h.ReleasedEnvelope(in.o.Now()), Message: mail.Parse(raw, raw.Size(), in.parseOptions(ctx)),
+		Verdict: h.Auth, Raw: staged, Size: h.Size, Release: true,
+	})
+	if outs[0].Err != nil {
+		return outs[0], outs[0].Err
+	}
+	return outs[0], in.desk.ForgetHeld(ctx, name)
+}
