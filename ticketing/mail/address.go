@@ -75,14 +75,26 @@ func splitAddresses(s string) []*entry {
 		}
 		e = &entry{}
 	}
+	plainUntil := 0 // where an open quote or comment was looked for in vain
+	take := func(i int, piece func(string) int) int {
+		if i < plainUntil {
+			e.phrase.WriteByte(s[i])
+			return 1
+		}
+		size := piece(s[i:])
+		if size == 1 {
+			plainUntil = i + maxItem
+		}
+		return size
+	}
 	lastEnd := strings.LastIndexByte(s, ';') // no group can begin behind it
 	for i := 0; i < len(s) && len(list) <= maxAddresses; {
 		switch c := s[i]; c {
 		case '"':
-			i += e.quotedString(s[i:])
+			i += take(i, e.quotedString)
 			continue
 		case '(':
-			i += e.skipComment(s[i:])
+			i += take(i, e.skipComment)
 			continue
 		case '<':
 			i += e.angleAddr(s[i:])
@@ -119,7 +131,11 @@ func (e *entry) quotedString(s string) int {
 			i++
 		case '"':
 			e.quoted = true
-			e.phrase.WriteString(unescape(window[1:i]))
+			if i+1 < len(s) && s[i+1] == '@' { // a quoted local part
+				e.phrase.WriteString(window[:i+1])
+			} else {
+				e.phrase.WriteString(unescape(window[1:i]))
+			}
 			return i + 1
 		}
 	}
@@ -204,8 +220,12 @@ func (e *entry) person() (p ticketing.Person, bare bool) {
 		return p, false
 	}
 	p = addressInText(phrase, ticketing.Person{})
-	if p.Address == "" && strings.Contains(phrase, "=?") {
-		p = addressInText(decodeWords(phrase), p)
+	if decoded := decodeWords(phrase); p.Address == "" && decoded != phrase {
+		for _, inner := range splitAddresses(decoded) {
+			if p, _ := inner.person(); p.Address != "" {
+				return p, false
+			}
+		}
 	}
 	if p.Address == "" {
 		return ticketing.Person{Name: displayName(phrase)}, true
@@ -263,7 +283,7 @@ func cleanAddress(s string) string {
 }
 
 func validLocal(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '<' || r == '>' })
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '<' || r == '>' || r == '@' })
 }
 
 func validDomain(s string) bool {

@@ -26,7 +26,7 @@ func OpenPart(r io.ReaderAt, size int64, a ticketing.Attachment) io.Reader {
 // that the HTML body shows.
 func attachments(p *parsed, files []*part, refs map[string]bool) []ticketing.Attachment {
 	var list []ticketing.Attachment
-	taken := make(map[string]bool)
+	taken := make(map[string]int)
 	for _, f := range files {
 		a := ticketing.Attachment{
 			Name: uniqueName(fileName(f), taken), Type: f.mediaType,
@@ -100,7 +100,8 @@ func fileName(p *part) string {
 		return p.filename
 	}
 	if e := p.embedded(); e != nil {
-		if subject := safeName(cutRunes(e.header.decoded("Subject"), 100)); subject != "" {
+		subject := strings.NewReplacer("/", "-", `\`, "-").Replace(e.header.decoded("Subject"))
+		if subject = safeName(cutRunes(subject, 100)); subject != "" {
 			return subject + ".eml"
 		}
 		return "message.eml"
@@ -144,13 +145,14 @@ func safeName(name string) string {
 }
 
 // uniqueName puts a number to a name that another attachment has already.
-func uniqueName(name string, taken map[string]bool) string {
-	unique := name
-	ext := path.Ext(name)
-	for n := 2; taken[strings.ToLower(unique)]; n++ {
-		unique = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
+// taken holds, for each name, how often it was asked for.
+func uniqueName(name string, taken map[string]int) string {
+	unique, ext := name, path.Ext(name)
+	for taken[strings.ToLower(unique)] > 0 {
+		taken[strings.ToLower(name)]++
+		unique = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), taken[strings.ToLower(name)], ext)
 	}
-	taken[strings.ToLower(unique)] = true
+	taken[strings.ToLower(unique)]++
 	return unique
 }
 

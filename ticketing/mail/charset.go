@@ -131,11 +131,14 @@ func convert(data []byte, charset string) string {
 		return decodeUTF7(data)
 	}
 	enc := findCharset(name)
+	if enc == nil && bytes.Contains(data, []byte("\x1b$")) {
+		enc = japanese.ISO2022JP
+	}
 	if utf8.Valid(data) && (enc == nil || hasHighBytes(data) && utf8Wins(enc)) {
 		return string(data)
 	}
 	if enc == nil {
-		enc = guessCharset(data)
+		enc = charmap.Windows1252
 	}
 	text, err := enc.NewDecoder().Bytes(data)
 	if err != nil {
@@ -175,14 +178,6 @@ func utf8Wins(enc encoding.Encoding) bool {
 		return false
 	}
 	return true
-}
-
-// guessCharset is for 8-bit text that is not UTF-8 and has no declaration.
-func guessCharset(data []byte) encoding.Encoding {
-	if bytes.Contains(data, []byte("\x1b$")) {
-		return japanese.ISO2022JP
-	}
-	return charmap.Windows1252
 }
 
 // metaCharset finds the charset that an HTML document declares in its head.

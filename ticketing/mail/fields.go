@@ -128,7 +128,10 @@ func bracketedIDs(s string) []string {
 
 func bareIDs(s string) []string {
 	if words := strings.Fields(s); len(words) == 1 && len(s) <= maxID && !strings.Contains(s, ",") {
-		return []string{strings.Trim(s, "\"'>")}
+		if id := strings.Trim(s, "\"'<> \t"); id != "" {
+			return []string{id}
+		}
+		return nil
 	}
 	var ids []string
 	for item := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {

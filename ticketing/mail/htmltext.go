@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -121,7 +122,7 @@ func (r *htmlRenderer) start(t html.Token, closed bool) {
 		r.hidden, r.hiddenDepth = a, 1
 		return
 	}
-	r.breakLine(blockGap(a))
+	r.breakLine(r.gap(a))
 	switch a {
 	case atom.Br:
 		r.newline()
@@ -138,6 +139,8 @@ func (r *htmlRenderer) start(t html.Token, closed bool) {
 		r.item()
 	case atom.A:
 		r.close(atom.A)
+	case atom.Td, atom.Th:
+		r.cell = r.started
 	}
 	if !isVoid(a) && remembered(a) && len(r.open) < maxOpenElements {
 		r.open = append(r.open, element{atom: a, link: linkAddress(t), mark: r.out.Len()})
@@ -193,7 +196,16 @@ func (r *htmlRenderer) end(a atom.Atom) {
 	if remembered(a) {
 		r.close(a)
 	}
-	r.breakLine(blockGap(a))
+	r.breakLine(r.gap(a))
+}
+
+// gap is blockGap, except that a list in a list needs no blank line.
+func (r *htmlRenderer) gap(a atom.Atom) int {
+	inList := slices.ContainsFunc(r.open, func(e element) bool { return e.atom == atom.Ul || e.atom == atom.Ol })
+	if inList && (a == atom.Ul || a == atom.Ol) {
+		return 1
+	}
+	return blockGap(a)
 }
 
 // close ends the innermost open element a and everything inside it. Links end

@@ -151,7 +151,10 @@ func (d *quotedDecoder) line(dst, line []byte) []byte {
 }
 
 func (d *quotedDecoder) flush(dst []byte) []byte {
-	return append(dst, bytes.TrimPrefix(d.carry, []byte{'='})...)
+	if len(d.carry) == 1 { // a soft line break
+		return dst
+	}
+	return append(dst, d.carry...)
 }
 
 // decodeHex decodes the =XX escapes in text.

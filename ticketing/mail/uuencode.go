@@ -69,7 +69,7 @@ func isUULine(text []byte) bool {
 // and describes them as attachments.
 func takeUUFiles(p *parsed, texts []*part) []ticketing.Attachment {
 	var list []ticketing.Attachment
-	taken := make(map[string]bool)
+	taken := make(map[string]int)
 	for _, t := range texts {
 		if t.encoding != "" || t.mediaType != "text/plain" {
 			continue

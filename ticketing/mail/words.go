@@ -80,7 +80,7 @@ func parseWord(s string) (w word, size int, ok bool) {
 	end := strings.Index(payload, "?=")
 	closing := 2
 	if end < 0 {
-		if strings.ContainsAny(payload, " \t") || len(s) > maxEncodedWord || payload == "" {
+		if strings.ContainsAny(payload, " \t?") || len(s) > maxEncodedWord || payload == "" {
 			return word{}, 0, false
 		}
 		end, closing = len(payload), 0
