@@ -88,7 +88,7 @@ func TestRefusedThenNext(t *testing.T) {
 					w.stop()
 					_, first := w.last("1")
 					_, second := w.last("2")
-					conns, _ := mx.Connections()
+					conns := mx.Connections()
 					if first != ticketing.DeliveryFailed || second != ticketing.DeliveryDelivered || conns != 1 || len(mx.Messages()) != 1 {
 						t.Errorf("%s, %s, %d connections, %d mails", first, second, conns, len(mx.Messages()))
 					}

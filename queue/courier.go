@@ -17,6 +17,7 @@ var recordRetry = [...]time.Duration{time.Second, 2 * time.Second, 5 * time.Seco
 // connection from one copy to the next.
 func (q *Queue) courier(d *destination) {
 	line := &line{q: q}
+	defer q.leave(d)
 	defer line.hangUp()
 	for {
 		c, ok := q.nextCopy(d, line)

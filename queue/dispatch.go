@@ -67,7 +67,7 @@ func (q *Queue) dispatch(name string, c claimed) bool {
 }
 
 // staff starts couriers for what waits. Where all are taken, one that idles
-// elsewhere is sent home; the slot it leaves is given away by dismiss.
+// elsewhere is sent home; leave gives its slot away.
 func (q *Queue) staff(d *destination) {
 	for range min(len(d.waiting), d.limit-d.couriers) {
 		if q.running >= q.o.Concurrency {
@@ -92,11 +92,10 @@ func (q *Queue) evictIdle() {
 }
 
 // nextCopy returns the next copy for a courier of d, waiting for one while its
-// connection is open. After false the courier has left and must end.
+// connection is open. After false the courier is to hang up and leave.
 func (q *Queue) nextCopy(d *destination, line *line) (claimed, bool) {
 	q.mu.Lock()
 	if line.sent() >= maxOnLine && q.othersWait(d) {
-		q.dismiss(d)
 		q.mu.Unlock()
 		return claimed{}, false
 	}
@@ -108,7 +107,6 @@ func (q *Queue) nextCopy(d *destination, line *line) (claimed, bool) {
 		return c, true
 	}
 	if q.stopping || !line.open() || q.othersWait(d) {
-		q.dismiss(d)
 		q.mu.Unlock()
 		return claimed{}, false
 	}
@@ -136,7 +134,6 @@ func (q *Queue) idle(d *destination, ch chan claimed) (claimed, bool) {
 	} else if c, ok := <-ch; ok { // handed over in the last moment
 		return c, true
 	}
-	q.dismiss(d)
 	return claimed{}, false
 }
 
@@ -153,9 +150,11 @@ func (q *Queue) othersWait(d *destination) bool {
 	return false
 }
 
-// dismiss takes a courier off a destination and gives its slot to whoever needs
+// leave takes a courier off a destination and gives its slot to whoever needs
 // one, those without any courier first.
-func (q *Queue) dismiss(d *destination) {
+func (q *Queue) leave(d *destination) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.running--
 	d.couriers--
 	if d.couriers == 0 && len(d.waiting) == 0 {

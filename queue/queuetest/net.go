@@ -24,6 +24,8 @@ type Net struct {
 	servers map[string]*Server
 	hanging map[string]bool
 	dialled []string
+	open    map[string]int
+	most    map[string]int
 }
 
 // Put places a server at an address ("192.0.2.1:25").
@@ -31,7 +33,7 @@ func (n *Net) Put(address string, s *Server) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.servers == nil {
-		n.servers = map[string]*Server{}
+		n.servers, n.open, n.most = map[string]*Server{}, map[string]int{}, map[string]int{}
 	}
 	n.servers[address] = s
 }
@@ -58,6 +60,10 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	n.mu.Lock()
 	n.dialled = append(n.dialled, address)
 	s, hang := n.servers[address], n.hanging[address]
+	if s != nil {
+		n.open[address]++
+		n.most[address] = max(n.most[address], n.open[address])
+	}
 	n.mu.Unlock()
 	if hang {
 		<-ctx.Done()
@@ -68,7 +74,31 @@ func (n *Net) DialContext(ctx context.Context, network, address string) (net.Con
 	}
 	client, server := net.Pipe()
 	go s.Serve(server)
-	return client, nil
+	return &conn{Conn: client, closed: sync.OnceFunc(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.open[address]--
+	})}, nil
+}
+
+// Most returns how many connections to an address were open at the same time
+// at most, as the client sees it.
+func (n *Net) Most(address string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.most[address]
+}
+
+// conn is the client's end of a connection.
+type conn struct {
+	net.Conn
+	closed func()
+}
+
+// Close closes the connection.
+func (c *conn) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // Certificate makes a self-signed certificate for names, valid at any time a

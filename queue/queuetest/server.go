@@ -65,8 +65,6 @@ type Server struct {
 
 	mu       sync.Mutex
 	conns    int
-	open     int
-	most     int
 	counts   map[string]int
 	commands []string
 	messages []Message
@@ -86,12 +84,11 @@ func (s *Server) Commands() []string {
 	return slices.Clone(s.commands)
 }
 
-// Connections returns how many connections there have been, and how many at
-// the same time at most.
-func (s *Server) Connections() (all, most int) {
+// Connections returns how many connections there have been.
+func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.conns, s.most
+	return s.conns
 }
 
 // Listen serves on a loopback port until the test ends and returns its address.
@@ -124,16 +121,9 @@ func (s *Server) Accept(tb testing.TB, l net.Listener) {
 func (s *Server) Serve(conn net.Conn) {
 	s.mu.Lock()
 	s.conns++
-	s.open++
-	s.most = max(s.most, s.open)
 	ss := &session{s: s, number: s.conns, conn: conn, br: bufio.NewReader(conn)}
 	s.mu.Unlock()
-	defer func() {
-		conn.Close()
-		s.mu.Lock()
-		s.open--
-		s.mu.Unlock()
-	}()
+	defer conn.Close()
 	if ss.step("CONNECT", "", "220 mx.test ESMTP") {
 		for ss.command() {
 		}
