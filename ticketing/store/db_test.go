@@ -90,6 +90,20 @@ func TestGivenUpBeforeBegin(t *testing.T) {
 	})
 }
 
+// TestReadOnly reads with a disk that takes no writes.
+func TestReadOnly(t *testing.T) {
+	broken := func([]store.Item) error { return errDisk }
+	inBubble(t, memdb.New(memdb.Options{BeforeCommit: broken}), store.Options{}, func(t *testing.T, db *store.DB) {
+		err := db.Update(t.Context(), func(tx store.Tx) error {
+			_, err := tx.GetMulti([]store.Key{store.K("a")})
+			return err
+		})
+		if err != nil {
+			t.Errorf("commit of nothing: %v", err)
+		}
+	})
+}
+
 // TestDeadContext never lets a transaction of a dead context in, however idle
 // the committer is.
 func TestDeadContext(t *testing.T) {
@@ -272,4 +286,36 @@ func TestMoveBlob(t *testing.T) {
 			t.Errorf("open: %v", err)
 		}
 	})
+}
+
+// TestInlineBound adds more small blobs than fit a batch, on an engine that
+// would take them all as values.
+func TestInlineBound(t *testing.T) {
+	var bytesWritten int64
+	o := store.Options{Observe: func(s store.BatchStats) { bytesWritten = max(bytesWritten, s.Bytes) }}
+	inBubble(t, memdb.New(memdb.Options{InlineBytes: 1 << 30}), o, func(t *testing.T, db *store.DB) {
+		var staged []*store.Staged
+		for i := range 60 {
+			s, err := db.Stage(t.Context(), 60<<10, store.Hash{byte(i)}, bytes.NewReader(make([]byte, 60<<10)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			staged = append(staged, s)
+		}
+		for _, n := range []int{1, 60} {
+			err := db.Update(t.Context(), func(tx store.Tx) error {
+				var errs []error
+				for _, s := range staged[:n] {
+					errs = append(errs, tx.AddBlob(s))
+				}
+				return errors.Join(errs...)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if bytesWritten < 60<<10 || bytesWritten > 2<<20 {
+		t.Errorf("largest batch has %d bytes", bytesWritten)
+	}
 }

@@ -122,8 +122,22 @@ func TestFaults(t *testing.T) {
 					t.Errorf("Err: %v", db.Err())
 				}
 				wantKeys(t, db, test.keys)
+				wantFeed(t, db, test.keys)
 			})
 		})
+	}
+}
+
+// wantFeed checks that there is one change for each key.
+func wantFeed(t *testing.T, db *store.DB, want string) {
+	t.Helper()
+	changes, err := db.Changes(t.Context(), 0, 100)
+	var kinds []string
+	for _, c := range changes {
+		kinds = append(kinds, c.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != want || err != nil {
+		t.Errorf("feed %q, %v, want %q", got, err, want)
 	}
 }
 

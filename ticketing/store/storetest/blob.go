@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -132,10 +133,26 @@ func testBlobRefs(t *testing.T, f Factory) {
 		wantBlob(t, db, h, data)
 		update(t, db, release(h))
 		wantNoBlob(t, db, h)
+		wantErr(t, "own keys", ownKeys(t, db, "blob", "blobdata"), nil)
 		wantErr(t, "one release too many", db.Update(t.Context(), release(h)), store.ErrNotFound)
 		update(t, db, addBlob(stage(t, db, h, data)))
 		wantBlob(t, db, h, data)
+		update(t, db, release(h))
 	}
+}
+
+// ownKeys returns an error for each key that the port keeps below some names.
+func ownKeys(t *testing.T, db *store.DB, names ...string) error {
+	var errs []error
+	view(t, db, func(r store.Reader) error {
+		for _, name := range names {
+			for item, err := range r.Scan(store.Prefix("store", name), false) {
+				errs = append(errs, err, fmt.Errorf("%v is left", item.Key))
+			}
+		}
+		return nil
+	})
+	return errors.Join(errs...)
 }
 
 func testBlobDedupe(t *testing.T, f Factory) {
