@@ -119,7 +119,7 @@ func (g *conn) beginRead() (stalls bool, err error) {
 	}
 	if last != nil {
 		g.mu.Unlock()
-		g.end(*last)
+		g.end(*last, g.id)
 		return false, net.ErrClosed
 	}
 	defer g.mu.Unlock()
@@ -167,7 +167,7 @@ func (g *conn) Write(p []byte) (int, error) {
 	if !g.opened {
 		g.opened = true
 		if last := g.open(); last != nil {
-			g.end(*last)
+			g.end(*last, g.id)
 			return 0, net.ErrClosed
 		}
 	}
@@ -194,10 +194,10 @@ func (g *conn) Write(p []byte) (int, error) {
 	return g.raw.Write(p)
 }
 
-// end tells the client its last words, where that is possible, and closes the
-// connection. The client gets lingerTime to read them. Only the first call of
+// end tells the client its last words, where that is possible, with the id to
+// look them up by, and closes the connection. The client gets lingerTime to read them. Only the first call of
 // end or Close does anything.
-func (g *conn) end(r reply) {
+func (g *conn) end(r reply, id string) {
 	g.mu.Lock()
 	if g.state != stateOpen {
 		g.mu.Unlock()
@@ -209,7 +209,7 @@ func (g *conn) end(r reply) {
 	g.cancel()
 	if out != nil {
 		_ = g.raw.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = io.WriteString(out, r.line(g.id))
+		_, _ = io.WriteString(out, r.line(id))
 	}
 	g.mu.Lock()
 	g.state = stateClosed
@@ -259,7 +259,7 @@ func (g *conn) drain() {
 	idle := g.waiting && !g.clock.transferring()
 	g.mu.Unlock()
 	if idle {
-		g.end(replyShutdown)
+		g.end(replyShutdown, g.id)
 	}
 }
 

@@ -79,7 +79,7 @@ func (t *session) failed(txn *transaction, last reply) error {
 	t.finish(txn, decisionOf(last), last, 0)
 	switch last {
 	case replyBareNewline, replyTruncated:
-		t.guard.end(last)
+		t.guard.end(last, txn.envelope.ID)
 	case replyLost:
 		// What else is in the stream must not be taken for commands (trap S4).
 		_ = t.guard.Close()

@@ -54,6 +54,9 @@ var (
 	replyDeadline      = reply{451, smtp.EnhancedCode{4, 4, 5}, "deadline", "took too long, try again later"}
 	replyInternal      = reply{451, smtp.EnhancedCode{4, 3, 0}, "internal-error", "something is wrong here, try again later"}
 	replyDiskFull      = reply{452, smtp.EnhancedCode{4, 3, 1}, "disk-full", "not enough storage, try again later"}
+	replyVerifier      = reply{451, smtp.EnhancedCode{4, 4, 5}, "verifier-deadline", "took too long, try again later"}
+	replyMixed         = reply{452, smtp.EnhancedCode{4, 5, 3}, "mixed-recipients", "send this recipient in a transaction of its own"}
+	replyRelay         = reply{550, smtp.EnhancedCode{5, 7, 1}, "relay-denied", "no relaying"}
 	replyDMARC         = reply{550, smtp.EnhancedCode{5, 7, 26}, "dmarc-reject", "the policy of the From domain asks to refuse this message"}
 	replyDNS           = reply{451, smtp.EnhancedCode{4, 4, 3}, "dns-timeout", "a name server did not answer, try again later"}
 	replyAuthTempError = reply{451, smtp.EnhancedCode{4, 7, 24}, "auth-temperror", "the sender's policy could not be looked up, try again later"}
@@ -75,21 +78,16 @@ func replyOf(err error) reply {
 
 func replyFor(e *ticketing.Error) reply {
 	for _, r := range []reply{
-		replyDiskFull, replyDeadline, replyDMARC, replyDNS, replyAuthTempError, replyLoop,
-		replyTooLarge, replyTooManyRecipients, replyBadRecipient, replyOverloaded,
+		replyDiskFull, replyDeadline, replyVerifier, replyDMARC, replyDNS, replyAuthTempError, replyLoop,
+		replyTooLarge, replyTooManyRecipients, replyBadRecipient, replyOverloaded, replyRelay,
 	} {
 		// A reason must not make a fault of ours permanent, nor the reverse.
 		if r.reason == e.Reason && r.temporary() == e.Temporary() {
 			return r
 		}
 	}
-	switch e.Reason {
-	case "mixed-recipients":
-		return reply{452, smtp.EnhancedCode{4, 5, 3}, e.Reason, "send this recipient alone"}
-	case "relay-denied":
-		return reply{550, smtp.EnhancedCode{5, 7, 1}, e.Reason, "no relaying"}
-	case "verifier-deadline":
-		return reply{451, smtp.EnhancedCode{4, 4, 5}, e.Reason, "took too long, try again later"}
+	if e.Reason == replyMixed.reason { // nobody's fault, it has to come again
+		return replyMixed
 	}
 	switch e.Kind {
 	case ticketing.KindInvalid:

@@ -24,11 +24,11 @@ func (t *session) refuse(txn *transaction, stage, rcpt string, r reply) *smtp.SM
 	return r.err(e.ID)
 }
 
-// hangUp refuses and ends the connection.
+// hangUp refuses, ends the transaction and the connection.
 func (t *session) hangUp(txn *transaction, stage, rcpt string, r reply) error {
 	err := t.refuse(txn, stage, rcpt, r)
 	t.finish(txn, decisionOf(r), r, 0)
-	t.guard.end(r)
+	t.guard.end(r, txn.envelope.ID)
 	return err
 }
 
