@@ -352,10 +352,18 @@ func TestGC(t *testing.T) {
 	}
 	before := e.Stats().Blobs
 	now = now.Add(store.BlobGrace + time.Second)
+	snapshot, err := e.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	done, err := e.GC(t.Context(), db)
 	if err != nil || done.Segments < 3 {
 		t.Fatalf("got %+v, %v", done, err)
 	}
+	if n := e.Stats().Blobs.Removing; n != done.Segments {
+		t.Errorf("an open snapshot keeps %d of %d segments", n, done.Segments)
+	}
+	snapshot.Close()
 	if after := e.Stats().Blobs; after.Bytes > before.Bytes/2 || after.Removing != 0 {
 		t.Errorf("stats %+v, before %+v", after, before)
 	}

@@ -17,27 +17,20 @@ func (f *Folder) recover(file *os.File, number uint64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	s := scanner{r: file, size: info.Size()}
-	for s.at < s.size {
-		start := s.at
-		if err := s.next(); err == nil {
-			continue
-		} else if !errors.Is(err, ErrCorrupt) {
-			return 0, fmt.Errorf("segment %d: %w", number, err)
-		}
-		found, err := s.resync(start)
-		if err != nil {
-			return 0, fmt.Errorf("segment %d: %w", number, err)
-		}
-		if !found {
-			f.opt.Log.Warn("torn end of a segment is cut off",
-				"segment", number, "offset", start, "bytes", s.size-start)
-			return start, cut(file, start)
-		}
+	s := scanner{r: file, size: info.Size(), damage: func(from, to int64) {
 		f.opt.Log.Error("segment is damaged, good records follow",
-			"segment", number, "offset", start, "bytes", s.at-start)
+			"segment", number, "offset", from, "bytes", to-from)
+	}}
+	end, err := s.end()
+	if err != nil {
+		return 0, fmt.Errorf("segment %d: %w", number, err)
 	}
-	return s.at, nil
+	if end == s.size {
+		return end, nil
+	}
+	f.opt.Log.Warn("torn end of a segment is cut off",
+		"segment", number, "offset", end, "bytes", s.size-end)
+	return end, cut(file, end)
 }
 
 // cut shortens a file and puts the new length on stable storage.
@@ -54,6 +47,39 @@ type scanner struct {
 	size int64
 	at   int64
 	buf  []byte
+
+	damage func(from, to int64) // told what lies between good records
+}
+
+// end returns where the good records end. It is less than the size only when
+// nothing but good records lies before and none behind: once the scan has had
+// to search for a record, what it takes for one may be a sender's invention,
+// and no reason to cut anything.
+func (s *scanner) end() (int64, error) {
+	clean := true
+	for s.at < s.size {
+		start := s.at
+		err := s.next()
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, ErrCorrupt) {
+			return 0, err
+		}
+		found, err := s.resync(start)
+		if err != nil {
+			return 0, err
+		}
+		if !found && clean {
+			return start, nil
+		}
+		if !found {
+			s.at = s.size
+		}
+		clean = false
+		s.damage(start, s.at)
+	}
+	return s.size, nil
 }
 
 // next checks the record at the scanner's position and steps behind it.
@@ -64,7 +90,7 @@ func (s *scanner) next() error {
 	}
 	sum := crc32.New(castagnoli)
 	if s.buf == nil {
-		s.buf = make([]byte, 256<<10)
+		s.buf = make([]byte, min(256<<10, s.size))
 	}
 	payload := io.NewSectionReader(s.r, s.at+headerBytes, h.size)
 	if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{payload}, s.buf); err != nil {
@@ -139,7 +165,7 @@ func (s *scanner) resync(bad int64) (found bool, err error) {
 // find returns the offset, from at on, of the next good header whose record
 // fits the file, or -1.
 func (s *scanner) find(at int64) (int64, error) {
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, min(256<<10, s.size))
 	for s.size-at >= recordBytes(0) {
 		part := buf[:min(int64(len(buf)), s.size-at)]
 		if _, err := s.r.ReadAt(part, at); err != nil {

@@ -201,27 +201,60 @@ func TestOnlyLastSegmentIsCut(t *testing.T) {
 	}
 }
 
-func FuzzRecover(f *testing.F) {
+func FuzzScan(f *testing.F) {
 	raw, _ := image(f)
 	f.Add(raw, 0)
 	f.Add(raw[:len(raw)-3], 10)
 	f.Add(append(header{size: 1 << 40}.append(nil), raw...), 3)
+	f.Add(append(raw[:100:100], raw...), 4)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, raw []byte, at int) {
-		if len(raw) > 1<<16 {
-			return
+		scan := func(raw []byte) (end int64, damaged bool) {
+			s := scanner{r: bytes.NewReader(raw), size: int64(len(raw)), damage: func(from, to int64) {
+				if damaged = true; from < 0 || from >= to || to > int64(len(raw)) {
+					t.Fatalf("damage from %d to %d", from, to)
+				}
+			}}
+			end, err := s.end()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return end, damaged
 		}
-		folder, _ := reopen(t, raw)
-		defer folder.Close()
-		b := write(t, folder, payload(1, 20))[0]
-		wantBlob(t, folder, b)
-		folder.Close()
-		// What was written after recovery survives the next one.
-		again := open(t, folder.root.Name(), Options{})
-		wantBlob(t, again, b)
-		// No place makes reading crash.
-		_ = again.Verify(t.Context(), store.Place{Segment: 1, Offset: int64(at)}, store.Hash{}, int64(at))
+		end, damaged := scan(raw)
+		if end < 0 || end > int64(len(raw)) || damaged && end < int64(len(raw)) {
+			t.Fatalf("end %d of %d, damaged: %t", end, len(raw), damaged)
+		}
+		// What is written after recovery survives the next one.
+		w := groupWriter{file: discard{}, buf: make([]byte, 0, 1000)}
+		if err := w.record(t.Context(), source(payload(1, 20))); err != nil {
+			t.Fatal(err)
+		}
+		more := append(raw[:end:end], w.buf...)
+		if end, again := scan(more); end != int64(len(more)) || again && !damaged {
+			t.Fatalf("with another record: end %d of %d, damaged: %t, before: %t", end, len(more), again, damaged)
+		}
+		if at >= 0 && at+headerBytes <= len(raw) {
+			_, _ = parseHeader(raw[at:])
+		}
 	})
+}
+
+type discard struct{}
+
+func (discard) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+
+// TestRecoverTwoDamages: after damage in the middle the end is never cut.
+func TestRecoverTwoDamages(t *testing.T) {
+	raw, blobs := image(t)
+	raw[blobs[1].Place.Offset] ^= 1
+	f, log := reopen(t, raw[:len(raw)-1])
+	if got := f.Stats().Bytes; got != int64(len(raw)-1) || strings.Count(log.String(), "is damaged") != 2 {
+		t.Errorf("%d bytes of %d kept: %s", got, len(raw)-1, log)
+	}
+	wantBlob(t, f, blobs[0])
+	wantBlob(t, f, blobs[3])
+	wantBlob(t, f, write(t, f, payload(9, 50))[0])
 }
 
 func TestHeaderRoundTrip(t *testing.T) {
