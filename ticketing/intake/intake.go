@@ -101,7 +101,7 @@ func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw tick
 	for i, o := range outs {
 		in.o.Metrics.Outcome(string(o.Decision), o.Reason)
 		in.o.Log.Info("message", "id", env.ID, "session", env.Session, "rcpt", env.Recipients[i].Address, "decision", o.Decision,
-			"reason", o.Reason, "ticket", o.Ticket, "message_id", msg.MessageID, "size", raw.Size(), "error", o.Err)
+			"reason", o.Reason, "ticket", o.Ticket, "message_id", msg.MessageID, "size", raw.Size(), failure(o.Err))
 	}
 	return outs
 }
@@ -200,4 +200,12 @@ func (in *Intake) Release(ctx context.Context, name string) (ticketing.Outcome, 
 		return outs[0], outs[0].Err
 	}
 	return outs[0], in.desk.ForgetHeld(ctx, name)
+}
+
+// failure is the log attribute of an error, nothing without one.
+func failure(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Any("error", err)
 }

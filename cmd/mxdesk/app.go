@@ -1,0 +1,398 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/mxdesk/mxdesk/auth"
+	"github.com/mxdesk/mxdesk/auth/dns"
+	"github.com/mxdesk/mxdesk/auth/login"
+	"github.com/mxdesk/mxdesk/metrics"
+	"github.com/mxdesk/mxdesk/queue"
+	"github.com/mxdesk/mxdesk/server/api"
+	"github.com/mxdesk/mxdesk/server/health"
+	"github.com/mxdesk/mxdesk/server/smtpd"
+	"github.com/mxdesk/mxdesk/server/web"
+	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/intake"
+	"github.com/mxdesk/mxdesk/ticketing/mail"
+	"github.com/mxdesk/mxdesk/ticketing/store"
+	"github.com/mxdesk/mxdesk/ticketing/store/badgerdb"
+	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
+)
+
+// Parts are what tests put in the place of the outside world. Nil fields are
+// the real thing.
+type Parts struct {
+	Engine   store.Engine
+	Resolver dns.Resolver
+	Listen   func(network, address string) (net.Listener, error)
+	// Admin opens the admin socket in a folder.
+	Admin  func(dir string) (net.Listener, error)
+	Dialer queue.Dialer
+	Now    func() time.Time
+	Log    *slog.Logger
+	// SMTP adjusts the limits of the listeners.
+	SMTP func(*smtpd.Options)
+}
+
+// App is one running mxdesk: the only place that knows all parts.
+type App struct {
+	cfg   Config
+	parts Parts
+	log   *slog.Logger
+
+	Desk     *ticketing.Desk
+	Registry *prometheus.Registry
+	db       *store.DB
+	badger   *badgerdb.DB // nil with another engine
+	intake   *intake.Intake
+	login    *login.Login
+	keys     *keyring
+	metrics  *metrics.Metrics
+	first    *FirstStart // what a first start made, else nil
+
+	smtpd    []*smtpd.Server
+	https    []*http.Server
+	draining bool
+	mu       sync.Mutex
+
+	stopWork context.CancelFunc // ends the background work
+	work     sync.WaitGroup     // background work and listeners
+	failed   chan error
+}
+
+// NewApp opens the store and wires the parts. Close is to be called when it
+// returned no error.
+func NewApp(ctx context.Context, cfg Config, parts Parts) (*App, error) {
+	if parts.Listen == nil {
+		parts.Listen = listen
+	}
+	if parts.Admin == nil {
+		parts.Admin = api.Listen
+	}
+	if parts.Now == nil {
+		parts.Now = time.Now
+	}
+	if parts.Log == nil {
+		parts.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &App{cfg: cfg, parts: parts, log: parts.Log, Registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	a.metrics = metrics.New(a.Registry)
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, err
+	}
+	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.wire(ctx); err != nil {
+		return nil, errors.Join(err, a.db.Close(ctx))
+	}
+	return a, nil
+}
+
+func (a *App) openStore(ctx context.Context) error {
+	engine := a.parts.Engine
+	switch {
+	case engine != nil:
+	case a.cfg.Store == "memory":
+		engine = memdb.New(memdb.Options{})
+	default:
+		db, err := badgerdb.Open(filepath.Join(a.cfg.Data, "store"), badgerdb.Options{Log: a.log})
+		if err != nil {
+			return err
+		}
+		a.badger, engine = db, db
+	}
+	a.db = store.Open(engine, store.Options{Now: a.parts.Now, Log: a.log, Observe: func(s store.BatchStats) {
+		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
+	}})
+	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now})
+	return nil
+}
+
+// wire makes the parts that work on the store.
+func (a *App) wire(ctx context.Context) error {
+	fresh, err := a.Desk.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.Desk.ReleaseClaims(ctx); err != nil {
+		return err
+	}
+	if a.parts.Resolver == nil {
+		client := dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Logger: a.log})
+		a.parts.Resolver = dns.NewCache(client, dns.CacheOptions{})
+	}
+	a.keys = newKeyring(filepath.Join(a.cfg.Data, "dkim"), a.parts.Now)
+	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
+	verifier := auth.New(a.parts.Resolver, auth.Options{
+		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
+	})
+	a.intake = intake.New(a.Desk, a.db, verifier, intake.Options{
+		MaxMessageBytes: a.cfg.SMTP.MaxSize, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
+	})
+	if fresh {
+		a.first, err = a.firstStart(ctx)
+	}
+	return err
+}
+
+// Start opens every listener and begins the work. When it returns nil, every
+// listener accepts.
+func (a *App) Start(ctx context.Context) error {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.stopWork = stop
+	for _, open := range []func(context.Context) error{a.serveMail, a.serveHTTP, a.startQueue} {
+		if err := open(work); err != nil {
+			a.Drain(context.WithoutCancel(ctx))
+			return err
+		}
+	}
+	a.work.Go(func() { a.intake.Run(work) })
+	a.work.Go(func() { a.housekeeping(work) })
+	return nil
+}
+
+func (a *App) serveMail(context.Context) error {
+	tlsConfig, err := certificates(a.cfg, a.parts.Now())
+	if err != nil {
+		return err
+	}
+	o, err := a.smtpOptions()
+	if err != nil {
+		return err
+	}
+	o.TLS = tlsConfig
+	lmtp := o
+	lmtp.LMTP = true
+	for _, s := range []struct {
+		options smtpd.Options
+		listen  []string
+	}{{o, a.cfg.SMTP.Listen}, {lmtp, a.cfg.LMTP.Listen}} {
+		srv := smtpd.New(a.intake, s.options)
+		a.smtpd = append(a.smtpd, srv)
+		for _, address := range s.listen {
+			l, err := a.parts.Listen(network(address), address)
+			if err != nil {
+				return err
+			}
+			a.serve(address, func() error { return srv.Serve(l) })
+		}
+	}
+	return nil
+}
+
+func (a *App) smtpOptions() (smtpd.Options, error) {
+	trusted, err := parseNets(a.cfg.SMTP.Trusted)
+	if err != nil {
+		return smtpd.Options{}, err
+	}
+	relays, err := parseNets(a.cfg.SMTP.TrustedRelays)
+	if err != nil {
+		return smtpd.Options{}, err
+	}
+	o := smtpd.Options{
+		Hostname: a.cfg.Hostname, Trusted: trusted, TrustedRelays: relays, BareNewline: a.cfg.SMTP.BareNewline,
+		MaxMessageBytes: a.cfg.SMTP.MaxSize, MaxRecipients: a.cfg.SMTP.MaxRecipients,
+		Metrics: a.metrics.SMTP, Log: a.log, Now: a.parts.Now,
+		NewID: func() string { return ticketing.NewID(a.parts.Now()) },
+		Spool: smtpd.NewSpooler(smtpd.SpoolOptions{Dir: a.cfg.Data}),
+	}
+	if a.parts.SMTP != nil {
+		a.parts.SMTP(&o)
+	}
+	return o, nil
+}
+
+func (a *App) serveHTTP(context.Context) error {
+	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	admin := api.Handler(api.Options{
+		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Log: a.log,
+	})
+	l, err := a.parts.Admin(filepath.Join(a.cfg.Data, "run"))
+	if err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	a.serveOn(l, admin)
+	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.cfg.Queue.Relay == "capture"})
+	for address, h := range map[string]http.Handler{
+		a.cfg.Metrics.Listen: health.Handler(a.Registry, a.ready),
+		a.cfg.HTTP.Listen:    pages,
+	} {
+		if address == "" {
+			continue
+		}
+		l, err := a.parts.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		a.serveOn(l, h)
+	}
+	return nil
+}
+
+// serveOn serves HTTP with deadlines for slow clients.
+func (a *App) serveOn(l net.Listener, h http.Handler) {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	a.https = append(a.https, srv)
+	a.serve(l.Addr().String(), func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+// serve runs a listener until it ends; an end that nobody asked for is fatal.
+func (a *App) serve(name string, run func() error) {
+	a.work.Go(func() {
+		if err := run(); err != nil {
+			a.log.Error("listener", "address", name, "error", err)
+			select {
+			case a.failed <- fmt.Errorf("%s: %w", name, err):
+			default:
+			}
+		}
+	})
+}
+
+func (a *App) startQueue(work context.Context) error {
+	route, err := queue.ParseRoute(a.cfg.Queue.Relay)
+	if err != nil {
+		return err
+	}
+	nets, err := parseNets(a.cfg.Queue.AllowNets)
+	if err != nil {
+		return err
+	}
+	box := newOutbox(a.Desk, a.db)
+	q := queue.New(box, queue.NewRenderer(a.keys), route, queue.Options{
+		Hostname: a.cfg.Hostname, Resolver: a.parts.Resolver, Dialer: a.parts.Dialer, AllowNets: nets, Port: uint16(a.cfg.Queue.MXPort),
+		Log: a.log, Metrics: a.metrics.Queue, Now: a.parts.Now, Drain: 5 * time.Second,
+	})
+	a.work.Go(func() { box.run(work) })
+	a.work.Go(func() { q.Run(work) })
+	return nil
+}
+
+// housekeeping sweeps what has outlived its time, once an hour.
+func (a *App) housekeeping(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if n, err := a.Desk.Sweep(ctx); err != nil || n > 0 {
+			a.log.Info("housekeeping", "rows", n, "error", err)
+		}
+		if a.badger != nil {
+			if _, err := a.badger.GC(ctx, a.db); err != nil {
+				a.log.Error("housekeeping of segments", "error", err)
+			}
+		}
+	}
+}
+
+// ready is nil when mail can be taken.
+func (a *App) ready(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining {
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "draining", Message: "the server is about to stop"}
+	}
+	return a.intake.Ready(ctx)
+}
+
+// Drain takes no new connections, lets what is in progress finish until ctx
+// ends, and closes the store.
+func (a *App) Drain(ctx context.Context) error {
+	a.mu.Lock()
+	a.draining = true
+	a.mu.Unlock()
+	var servers sync.WaitGroup
+	for _, s := range a.smtpd {
+		servers.Go(func() { s.Shutdown(ctx) })
+	}
+	for _, s := range a.https {
+		servers.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				s.Close()
+			}
+		})
+	}
+	a.stopWork()
+	servers.Wait()
+	a.work.Wait()
+	return a.Close(ctx)
+}
+
+// Close closes the store of an App that was not started.
+func (a *App) Close(ctx context.Context) error { return a.db.Close(ctx) }
+
+func (a *App) publicURL() string {
+	if a.cfg.HTTP.PublicURL != "" {
+		return strings.TrimSuffix(a.cfg.HTTP.PublicURL, "/")
+	}
+	return "http://" + a.cfg.HTTP.Listen
+}
+
+func network(address string) string {
+	if strings.Contains(address, "/") {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// listen opens a listener; the file of a unix socket that nobody listens on is
+// removed first.
+func listen(network, address string) (net.Listener, error) {
+	if network == "unix" {
+		if c, err := net.DialTimeout(network, address, time.Second); err == nil {
+			c.Close()
+			return nil, fmt.Errorf("listen unix %s: somebody listens there already", address)
+		}
+		if fi, err := os.Lstat(address); err == nil && fi.Mode()&os.ModeSocket != 0 {
+			os.Remove(address)
+		}
+	}
+	return net.Listen(network, address)
+}
+
+// fullText reads the whole text of a comment from its raw mail.
+type fullText struct{ desk *ticketing.Desk }
+
+// FullText parses the raw mail again.
+func (f fullText) FullText(ctx context.Context, c *ticketing.Comment) (body, quoted string, err error) {
+	if c.Raw == nil {
+		return c.Body, c.Quoted, nil
+	}
+	blob, err := f.desk.OpenRaw(ctx, *c.Raw)
+	if err != nil {
+		return "", "", err
+	}
+	defer blob.Close()
+	m := mail.Parse(blob, blob.Size(), mail.Options{})
+	if c.ID == 1 {
+		return m.Text, "", nil
+	}
+	return m.ReplyText, m.QuotedText, nil
+}

@@ -1,0 +1,468 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/mxdesk/mxdesk/queue"
+)
+
+// Config is everything that can be set. The help tags are the documentation:
+// `mxdesk config print` and docs/config.md show them.
+type Config struct {
+	Hostname string `toml:"hostname" help:"Our own name: in the greeting, in EHLO, in Message-IDs and in Authentication-Results."`
+	Data     string `toml:"data" help:"Folder that holds everything mxdesk keeps."`
+	Store    string `toml:"store" help:"Where tickets live: badger (in the data folder), or memory (gone at the end; for trying out)."`
+
+	SMTP    SMTPConfig    `toml:"smtp"`
+	LMTP    LMTPConfig    `toml:"lmtp"`
+	TLS     TLSConfig     `toml:"tls"`
+	HTTP    HTTPConfig    `toml:"http"`
+	Metrics MetricsConfig `toml:"metrics"`
+	DNS     DNSConfig     `toml:"dns"`
+	Auth    AuthConfig    `toml:"auth"`
+	Queue   QueueConfig   `toml:"queue"`
+	Log     LogConfig     `toml:"log"`
+
+	// FromFile is set when there was a config file.
+	FromFile bool `toml:"-"`
+}
+
+// SMTPConfig is the MX side.
+type SMTPConfig struct {
+	Listen        []string `toml:"listen" help:"Addresses on which mail servers deliver, host:port."`
+	Trusted       []string `toml:"trusted" help:"Networks whose clients skip the greeting delay and the limits per client. Never routing, authentication or relay rules."`
+	TrustedRelays []string `toml:"trusted_relays" help:"Networks of mail servers of your own that pass mail on: what policy would refuse is held instead."`
+	BareNewline   string   `toml:"bare_newline" help:"What a bare CR or LF in DATA does: reject (521, the connection ends), or normalize (made CRLF, for trusted networks only)."`
+	MaxSize       int64    `toml:"max_size" help:"Largest message that is taken, in octets."`
+	MaxRecipients int      `toml:"max_recipients" help:"Most recipients of one message."`
+}
+
+// LMTPConfig is for an MTA of your own in front.
+type LMTPConfig struct {
+	Listen []string `toml:"listen" help:"Addresses on which your own MTA delivers by LMTP: host:port, or a path for a unix socket."`
+}
+
+// TLSConfig names the certificate.
+type TLSConfig struct {
+	Certificate string `toml:"certificate" help:"File with the certificate chain for STARTTLS, PEM. Empty: one made and signed by ourselves."`
+	Key         string `toml:"key" help:"File with its private key, PEM."`
+}
+
+// HTTPConfig is the agents' side.
+type HTTPConfig struct {
+	Listen    string `toml:"listen" help:"Address of the agents' pages, host:port. Empty: none."`
+	PublicURL string `toml:"public_url" help:"How agents' browsers reach the pages. Empty: http:// and the listen address."`
+}
+
+// MetricsConfig is the operators' side.
+type MetricsConfig struct {
+	Listen string `toml:"listen" help:"Address of /metrics, /livez and /readyz, host:port. Empty: none."`
+}
+
+// DNSConfig tells who is asked.
+type DNSConfig struct {
+	Servers []string `toml:"servers" help:"Name servers, host:port. Empty: those of /etc/resolv.conf."`
+	Timeout Duration `toml:"timeout" help:"Longest time for one lookup, all tries together."`
+}
+
+// AuthConfig says whom to believe.
+type AuthConfig struct {
+	TrustedSealers []string `toml:"trusted_sealers" help:"Domains whose ARC seals vouch for mail they forwarded."`
+}
+
+// QueueConfig is the outgoing side.
+type QueueConfig struct {
+	Relay     string   `toml:"relay" help:"Where outgoing mail goes: capture (kept and shown, never sent), mx (to the recipients' mail exchangers), smtp://host:port or lmtp://host:port (through a server of yours)."`
+	MXPort    int      `toml:"mx_port" help:"Port of mail exchangers, for relay = mx."`
+	AllowNets []string `toml:"allow_nets" help:"Private networks that mail exchangers may be in. Without: none."`
+}
+
+// LogConfig is for standard error.
+type LogConfig struct {
+	Level  string `toml:"level" help:"Least level that is logged: debug, info, warn or error."`
+	Format string `toml:"format" help:"text or json."`
+}
+
+// Duration is a time.Duration written as in Go: 5s, 1m30s.
+type Duration time.Duration
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no duration, write for example 5s", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes a duration.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// DefaultConfig is what holds where nothing is set.
+func DefaultConfig() Config {
+	return Config{
+		Hostname: defaultHostname(),
+		Data:     "./mxdesk-data",
+		Store:    "badger",
+		SMTP: SMTPConfig{
+			Listen: []string{"127.0.0.1:2525"}, Trusted: []string{"127.0.0.0/8", "::1/128"}, TrustedRelays: []string{},
+			BareNewline: "reject", MaxSize: 50 << 20, MaxRecipients: 1000,
+		},
+		LMTP:    LMTPConfig{Listen: []string{"127.0.0.1:2424"}},
+		HTTP:    HTTPConfig{Listen: "127.0.0.1:8080"},
+		Metrics: MetricsConfig{Listen: "127.0.0.1:9925"},
+		DNS:     DNSConfig{Servers: []string{}, Timeout: Duration(5 * time.Second)},
+		Auth:    AuthConfig{TrustedSealers: []string{"google.com", "microsoft.com", "fastmail.com", "yahoo.com", "icloud.com", "zoho.com"}},
+		Queue:   QueueConfig{Relay: "capture", MXPort: 25, AllowNets: []string{}},
+		Log:     LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+func defaultHostname() string {
+	h, err := os.Hostname()
+	if err != nil || !strings.Contains(h, ".") {
+		return "localhost"
+	}
+	return strings.ToLower(h)
+}
+
+// Sources are where settings come from, the strongest last.
+type Sources struct {
+	File string              // TOML, "" = none
+	Env  func(string) string // MXDESK_<SECTION>_<KEY>
+	Set  []string            // section.key=value, from the command line
+	Data string              // --data
+}
+
+// LoadConfig reads the settings and checks them. Its errors name the file, line
+// and key, or the variable, that is wrong.
+func LoadConfig(s Sources) (Config, error) {
+	c := DefaultConfig()
+	var lines map[string]string
+	if s.File != "" {
+		text, err := os.ReadFile(s.File)
+		if err != nil {
+			return c, fmt.Errorf("config: %w", err)
+		}
+		if err := decodeTOML(s.File, text, &c); err != nil {
+			return c, err
+		}
+		lines = keyLines(s.File, string(text))
+		c.FromFile = true
+	}
+	where := func(key string) string { return lines[key] }
+	over := make(map[string]string)
+	for _, o := range c.options() {
+		name := "MXDESK_" + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
+		if v := s.Env(name); v != "" {
+			if err := o.set(v); err != nil {
+				return c, fmt.Errorf("%s: %w", name, err)
+			}
+			over[o.key] = name
+		}
+	}
+	if err := c.setAll(s.Set, over); err != nil {
+		return c, err
+	}
+	if s.Data != "" {
+		c.Data, over["data"] = s.Data, "--data"
+	}
+	if key, err := c.validate(); err != nil {
+		at := over[key]
+		if at == "" {
+			at = where(key)
+		}
+		if at == "" {
+			at = key
+		}
+		return c, fmt.Errorf("%s: %w", at, err)
+	}
+	return c, nil
+}
+
+func (c *Config) setAll(set []string, over map[string]string) error {
+	opts := c.options()
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return fmt.Errorf("--set %s: write section.key=value", s)
+		}
+		found := false
+		for _, o := range opts {
+			if o.key != key {
+				continue
+			}
+			found = true
+			if err := o.set(value); err != nil {
+				return fmt.Errorf("--set %s: %w", key, err)
+			}
+			over[key] = "--set " + key
+		}
+		if !found {
+			return fmt.Errorf("--set %s: there is no such key", key)
+		}
+	}
+	return nil
+}
+
+func decodeTOML(file string, text []byte, c *Config) error {
+	dec := toml.NewDecoder(strings.NewReader(string(text)))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(c)
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return fmt.Errorf("%s:%d: %s: there is no such key", file, line, strings.Join(first.Key(), "."))
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := bad.Position()
+		return fmt.Errorf("%s:%d: %s: %s", file, line, strings.Join(bad.Key(), "."), strings.TrimPrefix(bad.Error(), "toml: "))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
+// keyLines maps each key of a TOML text to "file:line: key".
+func keyLines(file, text string) map[string]string {
+	lines := make(map[string]string)
+	section := ""
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") && !strings.HasPrefix(line, "[[") {
+			section = strings.TrimSpace(strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")) + "."
+			continue
+		}
+		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+			key = section + strings.Trim(strings.TrimSpace(key), `"'`)
+			lines[key] = fmt.Sprintf("%s:%d: %s", file, n, key)
+		}
+	}
+	return lines
+}
+
+// option is one key of the configuration.
+type option struct {
+	key   string // section.key
+	help  string
+	value reflect.Value
+}
+
+// options lists every key in the order of the structs.
+func (c *Config) options() []option {
+	var out []option
+	var walk func(prefix string, v reflect.Value)
+	walk = func(prefix string, v reflect.Value) {
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			key := prefix + f.Tag.Get("toml")
+			if f.Tag.Get("toml") == "-" {
+				continue
+			}
+			if help := f.Tag.Get("help"); help != "" {
+				out = append(out, option{key: key, help: help, value: v.Field(i)})
+			} else {
+				walk(key+".", v.Field(i))
+			}
+		}
+	}
+	walk("", reflect.ValueOf(c).Elem())
+	return out
+}
+
+// set reads a value from text; lists are separated by commas.
+func (o option) set(s string) error {
+	switch p := o.value.Addr().Interface().(type) {
+	case *string:
+		*p = s
+	case *[]string:
+		*p = []string{}
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				*p = append(*p, part)
+			}
+		}
+	case *int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%q is no number", s)
+		}
+		*p = n
+	case *int64:
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is no number", s)
+		}
+		*p = n
+	case *Duration:
+		return p.UnmarshalText([]byte(s))
+	default:
+		return fmt.Errorf("cannot be set")
+	}
+	return nil
+}
+
+// toml writes the value as TOML.
+func (o option) toml() string {
+	switch v := o.value.Interface().(type) {
+	case []string:
+		quoted := make([]string, len(v))
+		for i, s := range v {
+			quoted[i] = strconv.Quote(s)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	case Duration:
+		return strconv.Quote(time.Duration(v).String())
+	case string:
+		return strconv.Quote(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// validate returns the first key whose value cannot be, and why.
+func (c *Config) validate() (key string, err error) {
+	checks := []struct {
+		key string
+		err error
+	}{
+		{"hostname", checkHost(c.Hostname)},
+		{"data", checkNotEmpty(c.Data, "the folder for the data")},
+		{"store", checkOneOf(c.Store, "badger", "memory")},
+		{"smtp.listen", checkListen(c.SMTP.Listen, false)},
+		{"smtp.trusted", checkNets(c.SMTP.Trusted)},
+		{"smtp.trusted_relays", checkNets(c.SMTP.TrustedRelays)},
+		{"smtp.bare_newline", checkOneOf(c.SMTP.BareNewline, "reject", "normalize")},
+		{"smtp.max_size", checkBetween(c.SMTP.MaxSize, 64<<10, 1<<30)},
+		{"smtp.max_recipients", checkBetween(int64(c.SMTP.MaxRecipients), 100, 10_000)},
+		{"lmtp.listen", checkListen(c.LMTP.Listen, true)},
+		{"tls.key", checkPair(c.TLS.Certificate, c.TLS.Key)},
+		{"http.listen", checkListen(nonEmpty(c.HTTP.Listen), false)},
+		{"http.public_url", checkURL(c.HTTP.PublicURL)},
+		{"metrics.listen", checkListen(nonEmpty(c.Metrics.Listen), false)},
+		{"dns.servers", checkListen(c.DNS.Servers, false)},
+		{"dns.timeout", checkBetween(int64(c.DNS.Timeout), int64(10*time.Millisecond), int64(time.Minute))},
+		{"queue.relay", checkRelay(c.Queue.Relay)},
+		{"queue.mx_port", checkBetween(int64(c.Queue.MXPort), 1, 65535)},
+		{"queue.allow_nets", checkNets(c.Queue.AllowNets)},
+		{"log.level", checkOneOf(c.Log.Level, "debug", "info", "warn", "error")},
+		{"log.format", checkOneOf(c.Log.Format, "text", "json")},
+	}
+	for _, c := range checks {
+		if c.err != nil {
+			return c.key, c.err
+		}
+	}
+	return "", nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func checkNotEmpty(s, what string) error {
+	if strings.TrimSpace(s) == "" {
+		return fmt.Errorf("%s is not named", what)
+	}
+	return nil
+}
+
+func checkOneOf(s string, allowed ...string) error {
+	for _, a := range allowed {
+		if s == a {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", s, strings.Join(allowed, ", "))
+}
+
+func checkBetween(n, low, high int64) error {
+	if n < low || n > high {
+		return fmt.Errorf("%d is not between %d and %d", n, low, high)
+	}
+	return nil
+}
+
+func checkHost(s string) error {
+	if s == "" || len(s) > 253 || strings.ContainsFunc(s, func(r rune) bool {
+		return !(r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+	}) {
+		return fmt.Errorf("%q is no host name", s)
+	}
+	return nil
+}
+
+func checkListen(addrs []string, unixToo bool) error {
+	for _, a := range addrs {
+		if unixToo && strings.Contains(a, "/") {
+			continue
+		}
+		_, port, err := net.SplitHostPort(a)
+		if err != nil {
+			return fmt.Errorf("%q is not of the form host:port", a)
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+			return fmt.Errorf("%q has no port between 0 and 65535", a)
+		}
+	}
+	return nil
+}
+
+func checkNets(nets []string) error {
+	_, err := parseNets(nets)
+	return err
+}
+
+// parseNets reads networks in CIDR form, or single addresses.
+func parseNets(nets []string) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, 0, len(nets))
+	for _, s := range nets {
+		p, err := netip.ParsePrefix(s)
+		if addr, err2 := netip.ParseAddr(s); err2 == nil {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network, write for example 192.0.2.0/24", s)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+func checkPair(cert, key string) error {
+	if (cert == "") != (key == "") {
+		return errors.New("certificate and key are given together")
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	if s != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		return fmt.Errorf("%q is no address of the form https://desk.example.org", s)
+	}
+	return nil
+}
+
+func checkRelay(s string) error {
+	_, err := queue.ParseRoute(s)
+	return err
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ConfigCmd groups the commands on settings.
+type ConfigCmd struct {
+	Check ConfigCheckCmd `cmd:"" help:"Check the settings."`
+	Print ConfigPrintCmd `cmd:"" help:"Print every setting with its value and meaning, as TOML."`
+}
+
+// ConfigCheckCmd checks the settings.
+type ConfigCheckCmd struct{}
+
+// Run checks the settings.
+func (ConfigCheckCmd) Run(e *Env) error {
+	if _, err := e.settings(); err != nil {
+		return err
+	}
+	if e.Global.JSON {
+		_, err := fmt.Fprintln(e.Stdout, `{"ok":true}`)
+		return err
+	}
+	_, err := fmt.Fprintln(e.Stdout, "the settings are right")
+	return err
+}
+
+// ConfigPrintCmd prints the settings.
+type ConfigPrintCmd struct{}
+
+// Run prints the settings.
+func (ConfigPrintCmd) Run(e *Env) error {
+	c, err := e.settings()
+	if err != nil {
+		return err
+	}
+	if !e.Global.JSON {
+		return printConfig(e.Stdout, c)
+	}
+	enc := json.NewEncoder(e.Stdout)
+	for _, o := range c.options() {
+		line := map[string]any{"key": o.key, "value": o.value.Interface(), "help": o.help}
+		if err := enc.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printConfig writes a configuration as a TOML file that explains itself.
+func printConfig(w io.Writer, c Config) error {
+	section := ""
+	for _, o := range c.options() {
+		name, key, ok := strings.Cut(o.key, ".")
+		if !ok {
+			name, key = "", o.key
+		}
+		if name != section {
+			section = name
+			fmt.Fprintf(w, "[%s]\n\n", section)
+		}
+		if _, err := fmt.Fprintf(w, "# %s\n%s = %s\n\n", o.help, key, o.toml()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

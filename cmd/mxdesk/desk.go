@@ -1,0 +1,298 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/mxdesk/mxdesk/server/api"
+)
+
+// ProjectCmd groups the commands on projects.
+type ProjectCmd struct {
+	Create ProjectCreateCmd `cmd:"" help:"Make a project."`
+	List   ProjectListCmd   `cmd:"" help:"List the projects."`
+}
+
+// ProjectCreateCmd makes a project.
+type ProjectCreateCmd struct {
+	Name  string   `arg:"" help:"Short name: letters, digits, dot, dash, underscore."`
+	Alias []string `help:"Address that leads to it. May be repeated; its domain is served from then on." placeholder:"ADDR"`
+}
+
+// Run makes a project.
+func (c ProjectCreateCmd) Run(e *Env) error {
+	return e.done("project.create", api.NameRequest{Name: c.Name, Aliases: c.Alias})
+}
+
+// ProjectListCmd lists the projects.
+type ProjectListCmd struct{}
+
+// Run lists the projects.
+func (ProjectListCmd) Run(e *Env) error {
+	return ask(e, "project.list", struct{}{}, func(ps []api.Project) error {
+		if len(ps) == 0 {
+			return none(e.Stdout, "projects")
+		}
+		rows := [][]string{{"PROJECT", "ID", "ALIASES"}}
+		for _, p := range ps {
+			rows = append(rows, []string{p.Name, strconv.FormatUint(p.ID, 10), strings.Join(p.Aliases, ", ")})
+		}
+		table(e.Stdout, rows)
+		return nil
+	})
+}
+
+// AliasCmd groups the commands on aliases.
+type AliasCmd struct {
+	Add    AliasAddCmd    `cmd:"" help:"Lead an address to a project; its domain is served from then on."`
+	Remove AliasRemoveCmd `cmd:"" help:"Make an address unknown."`
+	List   AliasListCmd   `cmd:"" help:"List the addresses."`
+}
+
+// AliasAddCmd adds an alias.
+type AliasAddCmd struct {
+	Project string `arg:"" help:"Project."`
+	Addr    string `arg:"" help:"Address, e.g. support@desk.example.org."`
+}
+
+// Run adds an alias.
+func (c AliasAddCmd) Run(e *Env) error {
+	return e.done("alias.add", api.NameRequest{Project: c.Project, Name: c.Addr})
+}
+
+// AliasRemoveCmd removes an alias.
+type AliasRemoveCmd struct {
+	Addr string `arg:"" help:"Address."`
+}
+
+// Run removes an alias.
+func (c AliasRemoveCmd) Run(e *Env) error {
+	return e.done("alias.remove", api.NameRequest{Name: c.Addr})
+}
+
+// AliasListCmd lists the aliases.
+type AliasListCmd struct{}
+
+// Run lists the aliases.
+func (AliasListCmd) Run(e *Env) error {
+	return ask(e, "alias.list", struct{}{}, func(as []api.Alias) error {
+		if len(as) == 0 {
+			return none(e.Stdout, "aliases")
+		}
+		rows := [][]string{{"ALIAS", "PROJECT"}}
+		for _, a := range as {
+			rows = append(rows, []string{a.Alias, a.Project})
+		}
+		table(e.Stdout, rows)
+		return nil
+	})
+}
+
+// DomainCmd groups the commands on domains.
+type DomainCmd struct {
+	Add    DomainAddCmd    `cmd:"" help:"Serve a domain."`
+	Remove DomainRemoveCmd `cmd:"" help:"Stop serving a domain."`
+	List   DomainListCmd   `cmd:"" help:"List the served domains."`
+}
+
+// DomainAddCmd serves a domain.
+type DomainAddCmd struct {
+	Domain string `arg:"" help:"Domain, e.g. desk.example.org."`
+}
+
+// Run serves a domain.
+func (c DomainAddCmd) Run(e *Env) error {
+	return e.done("domain.add", api.NameRequest{Name: c.Domain})
+}
+
+// DomainRemoveCmd stops serving a domain.
+type DomainRemoveCmd struct {
+	Domain string `arg:"" help:"Domain."`
+}
+
+// Run stops serving a domain.
+func (c DomainRemoveCmd) Run(e *Env) error {
+	return e.done("domain.remove", api.NameRequest{Name: c.Domain})
+}
+
+// DomainListCmd lists the domains.
+type DomainListCmd struct{}
+
+// Run lists the domains.
+func (DomainListCmd) Run(e *Env) error {
+	return ask(e, "domain.list", struct{}{}, func(ds []api.Domain) error {
+		if len(ds) == 0 {
+			return none(e.Stdout, "domains")
+		}
+		for _, d := range ds {
+			fmt.Fprintln(e.Stdout, d.Domain)
+		}
+		return nil
+	})
+}
+
+// AgentCmd groups the commands on agents.
+type AgentCmd struct {
+	Link AgentLinkCmd `cmd:"" help:"Make a one-time sign-in link, valid for 60 minutes."`
+}
+
+// AgentLinkCmd makes a sign-in link.
+type AgentLinkCmd struct {
+	Email string `arg:"" optional:"" help:"Agent; the admin if not given."`
+}
+
+// Run makes a sign-in link.
+func (c AgentLinkCmd) Run(e *Env) error {
+	return ask(e, "agent.link", api.NameRequest{Name: c.Email}, func(ls []api.Link) error {
+		for _, l := range ls {
+			fmt.Fprintln(e.Stdout, l.Link)
+		}
+		return nil
+	})
+}
+
+// QueueCmd groups the commands on outgoing mail.
+type QueueCmd struct {
+	List QueueListCmd `cmd:"" help:"List outgoing mail, the newest first."`
+	Show QueueShowCmd `cmd:"" help:"Print an outgoing mail as it is sent."`
+}
+
+// QueueListCmd lists outgoing mail.
+type QueueListCmd struct {
+	State string `help:"Only this state: pending, deferred, delivered, failed, captured, bounced or cancelled."`
+	Limit int    `help:"At most this many, 0 = all." default:"50"`
+}
+
+// Run lists outgoing mail.
+func (c QueueListCmd) Run(e *Env) error {
+	return ask(e, "queue.list", api.NameRequest{State: c.State, Limit: c.Limit}, func(os []api.Outgoing) error {
+		if len(os) == 0 {
+			return none(e.Stdout, "outgoing mail")
+		}
+		rows := [][]string{{"ID", "STATE", "CREATED", "TICKET", "RECIPIENT", "TRIES", "LAST"}}
+		for _, o := range os {
+			last := ""
+			if n := len(o.Attempts); n > 0 {
+				last = cell(o.Attempts[n-1].Text, 60)
+			}
+			rows = append(rows, []string{o.ID, string(o.State), when(o.CreatedAt), o.Ticket, cell(o.Recipient, 40), strconv.Itoa(o.Tries), last})
+		}
+		table(e.Stdout, rows)
+		return nil
+	})
+}
+
+// QueueShowCmd prints an outgoing mail.
+type QueueShowCmd struct {
+	ID string `arg:"" help:"Id, as listed."`
+}
+
+// Run prints an outgoing mail.
+func (c QueueShowCmd) Run(e *Env) error {
+	return ask(e, "queue.show", api.NameRequest{Name: c.ID}, func(rs []api.RawMessage) error {
+		for _, r := range rs {
+			if _, err := fmt.Fprint(e.Stdout, clean(string(r.Raw))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// HeldCmd groups the commands on held mail.
+type HeldCmd struct {
+	List    HeldListCmd    `cmd:"" help:"List held mail, the newest first."`
+	Release HeldReleaseCmd `cmd:"" help:"Let a held mail through."`
+	Delete  HeldDeleteCmd  `cmd:"" help:"Delete a held mail."`
+}
+
+// HeldListCmd lists held mail.
+type HeldListCmd struct {
+	Limit int `help:"At most this many, 0 = all." default:"50"`
+}
+
+// Run lists held mail.
+func (c HeldListCmd) Run(e *Env) error {
+	return ask(e, "held.list", api.NameRequest{Limit: c.Limit}, func(hs []api.Held) error {
+		if len(hs) == 0 {
+			return none(e.Stdout, "held mail")
+		}
+		rows := [][]string{{"NAME", "AT", "REASON", "FROM", "SUBJECT"}}
+		for _, h := range hs {
+			rows = append(rows, []string{h.Name, when(h.At), h.Reason, cell(h.From, 40), cell(h.Subject, 60)})
+		}
+		table(e.Stdout, rows)
+		return nil
+	})
+}
+
+// HeldReleaseCmd lets a held mail through.
+type HeldReleaseCmd struct {
+	Name string `arg:"" help:"Name, as listed."`
+}
+
+// Run lets a held mail through.
+func (c HeldReleaseCmd) Run(e *Env) error {
+	return e.done("held.release", api.NameRequest{Name: c.Name})
+}
+
+// HeldDeleteCmd deletes a held mail.
+type HeldDeleteCmd struct {
+	Name string `arg:"" help:"Name, as listed."`
+}
+
+// Run deletes a held mail.
+func (c HeldDeleteCmd) Run(e *Env) error {
+	return e.done("held.delete", api.NameRequest{Name: c.Name})
+}
+
+// TraceCmd tells what happened to a mail.
+type TraceCmd struct {
+	Key string `arg:"" help:"Message-ID, address, client address, ticket, or the id of a reply or of outgoing mail."`
+}
+
+// Run tells what happened to a mail.
+func (c TraceCmd) Run(e *Env) error {
+	return ask(e, "trace", api.NameRequest{Name: c.Key}, func(ts []api.Transaction) error {
+		if len(ts) == 0 {
+			return none(e.Stdout, "transactions")
+		}
+		for i, t := range ts {
+			if i > 0 {
+				fmt.Fprintln(e.Stdout)
+			}
+			showTransaction(e, t)
+		}
+		return nil
+	})
+}
+
+func showTransaction(e *Env, t api.Transaction) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(e.Stdout, "  %-9s %s\n", name, cell(value, 200))
+		}
+	}
+	fmt.Fprintf(e.Stdout, "%s  %s  %s\n", when(t.At), t.ID, strings.ToUpper(t.Decision))
+	row("reason", t.Reason)
+	if t.Code != 0 {
+		row("reply", strings.TrimSpace(fmt.Sprintf("%d %s %s", t.Code, t.Enhanced, t.Stage)))
+	}
+	row("ticket", t.Ticket)
+	row("client", strings.TrimSpace(t.Client+" "+t.Helo))
+	row("sender", "<"+t.MailFrom+">")
+	row("to", strings.Join(t.RcptTo, ", "))
+	row("from", t.From)
+	row("subject", t.Subject)
+	row("message", t.MessageID)
+	if t.Auth != nil {
+		row("checks", t.Auth.AuthenticationResults)
+	}
+	if t.Count > 1 {
+		row("count", fmt.Sprintf("%d transactions of this client", t.Count))
+	}
+	for _, o := range t.Outcomes {
+		row("outcome", fmt.Sprintf("%s: %s, %s %s", o.Recipient, o.Decision, o.Reason, o.Ticket))
+	}
+}

@@ -1,0 +1,176 @@
+// Command mxdesk is a mail server that is a service desk: it takes mail by
+// SMTP and LMTP, makes tickets of it, and sends the agents' answers.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	e := &Env{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	code := run(e, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// Env is the world of one command.
+type Env struct {
+	Ctx            context.Context // ends on SIGINT or SIGTERM
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	Global         Global
+}
+
+// Global are the flags of every command.
+type Global struct {
+	Config string   `help:"Read settings from this TOML file." placeholder:"FILE" env:"MXDESK_CONFIG"`
+	Data   string   `help:"Folder that holds everything mxdesk keeps." placeholder:"DIR"`
+	Set    []string `help:"Set one key, for example --set queue.relay=mx. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
+	JSON   bool     `help:"Write one JSON object per line."`
+}
+
+// Exit codes, as the help lists them.
+const (
+	exitOK      = 0
+	exitRefused = 1 // the desk said no
+	exitUsage   = 2 // wrong words or a wrong setting
+	exitIO      = 3 // a file, folder or connection failed
+	exitNoDesk  = 4 // no server is running
+)
+
+const exitHelp = `Exit codes:
+  0  done
+  1  refused by the desk
+  2  wrong usage or configuration
+  3  a file, folder or connection failed
+  4  no server is running
+
+Settings come from flags, then MXDESK_<SECTION>_<KEY> in the environment, then
+the TOML file, then the defaults; "mxdesk config print" shows them all.`
+
+// exitError is an error that ends the program with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exitf(code int, format string, args ...any) error {
+	return &exitError{code: code, err: fmt.Errorf(format, args...)}
+}
+
+type commands struct {
+	Global
+
+	Serve   ServeCmd   `cmd:"" help:"Run the server."`
+	Ticket  TicketCmd  `cmd:"" help:"List, show, answer and change tickets."`
+	Project ProjectCmd `cmd:"" help:"Make and list projects."`
+	Alias   AliasCmd   `cmd:"" help:"Add, remove and list addresses that lead to projects."`
+	Domain  DomainCmd  `cmd:"" help:"Add, remove and list the domains that are served."`
+	Agent   AgentCmd   `cmd:"" help:"Make sign-in links for agents."`
+	Queue   QueueCmd   `cmd:"" help:"List and show outgoing mail."`
+	Held    HeldCmd    `cmd:"" help:"List, release and delete held mail."`
+	Trace   TraceCmd   `cmd:"" help:"Tell what happened to a mail."`
+	Verify  VerifyCmd  `cmd:"" help:"Check SPF, DKIM, ARC and DMARC of messages in files."`
+	Parse   ParseCmd   `cmd:"" help:"Show what messages in files say."`
+	Config  ConfigCmd  `cmd:"" help:"Check or print the settings."`
+	Version VersionCmd `cmd:"" help:"Print the version."`
+}
+
+// run runs one command and returns its exit code.
+func run(e *Env, args []string) int {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("mxdesk"),
+		kong.Description("A mail server that is a service desk."+"\n\n"+exitHelp),
+		kong.Writers(e.Stdout, e.Stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(e.Stderr, "mxdesk:", err)
+		return exitUsage
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		fmt.Fprintf(e.Stderr, "mxdesk: %s\nTry \"mxdesk --help\".\n", err)
+		return exitUsage
+	}
+	e.Global = c.Global
+	return report(e, ctx.Run(e))
+}
+
+// report writes an error and returns the exit code that goes with it.
+func report(e *Env, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(e.Stderr, "mxdesk:", clean(err.Error()))
+	}
+	if x, ok := errors.AsType[*exitError](err); ok {
+		return x.code
+	}
+	return exitIO
+}
+
+// errSaid is the cause of an exit whose reason has been written already.
+var errSaid = errors.New("said")
+
+// settings loads the configuration that the flags and the environment name.
+func (e *Env) settings() (Config, error) {
+	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, Set: e.Global.Set, Data: e.Global.Data})
+	if err != nil {
+		return c, &exitError{code: exitUsage, err: err}
+	}
+	return c, nil
+}
+
+// VersionCmd prints the version.
+type VersionCmd struct{}
+
+// Run prints the version.
+func (VersionCmd) Run(e *Env) error {
+	_, err := fmt.Fprintln(e.Stdout, "mxdesk", version())
+	return err
+}
+
+// version is the module's version, or the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				v += "-" + s.Value[:12]
+			}
+		}
+	}
+	return strings.TrimPrefix(v, "v")
+}

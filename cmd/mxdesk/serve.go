@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store/badgerdb"
+)
+
+// ServeCmd runs the server.
+type ServeCmd struct{}
+
+// drainTime is how long a stopping server waits for what is in progress.
+const drainTime = 15 * time.Second
+
+// Run serves until a signal comes.
+func (ServeCmd) Run(e *Env) error {
+	cfg, err := e.settings()
+	if err != nil {
+		return err
+	}
+	app, err := NewApp(e.Ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
+	if err != nil {
+		return startError(cfg, err)
+	}
+	if err := app.Start(e.Ctx); err != nil {
+		return startError(cfg, err)
+	}
+	app.greet(e.Stdout)
+	fmt.Fprintln(e.Stdout, "ready")
+	var failed error
+	select {
+	case <-e.Ctx.Done():
+	case failed = <-app.failed:
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Ctx), drainTime)
+	defer cancel()
+	return errors.Join(failed, app.Drain(ctx))
+}
+
+// startError says what to do about the reasons for which a start fails.
+func startError(cfg Config, err error) error {
+	cure := ""
+	switch e, known := errors.AsType[*ticketing.Error](err); {
+	case errors.Is(err, badgerdb.ErrInUse):
+		cure = "stop the other one, or choose another folder with --data"
+	case errors.Is(err, badgerdb.ErrNotWritable), errors.Is(err, os.ErrPermission):
+		cure = fmt.Sprintf("let the user that runs mxdesk write to %s, or choose another folder with --data", cfg.Data)
+	case known && e.Reason == "schema-newer":
+		return exitf(exitIO, "%s: %s", cfg.Data, e.Message)
+	}
+	if cure != "" {
+		return exitf(exitIO, "%w: %s", err, cure)
+	}
+	return &exitError{code: exitIO, err: err}
+}
+
+func logger(cfg Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(cfg.Log.Level)) // checked when the settings were loaded
+	o := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
