@@ -57,6 +57,13 @@ func (c *clock) patience() time.Duration {
 // transferring tells whether a message is on its way.
 func (c *clock) transferring() bool { return c.phase == phaseData || c.phase == phaseChunks }
 
+// hurry shortens the wait for a command while the server is crowded.
+func (c *clock) hurry() {
+	if c.phase == phaseCommand {
+		c.left = min(c.left, limit(c.o.CrowdedIdle))
+	}
+}
+
 // wait returns how long to wait for the client now. When it is nothing, last
 // has the last words.
 func (c *clock) wait(now time.Time) (d time.Duration, last *reply) {

@@ -113,6 +113,9 @@ func (g *conn) beginRead() (stalls bool, err error) {
 		g.mu.Unlock()
 		return false, stall{}
 	}
+	if g.srv.crowded() && !g.trusted {
+		g.clock.hurry()
+	}
 	wait, last := g.clock.wait(time.Now())
 	if wait > 0 {
 		last = g.overBudget()

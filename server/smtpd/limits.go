@@ -28,10 +28,19 @@ func (g *conn) mayMail(size int64) *reply {
 		return nil
 	case over(g.counts.messages+1, g.o.MaxMessages):
 		return &replyTooManyMessages
-	case g.counts.messages > 0 && over(g.counts.received+max(size, 0), g.o.MaxSessionBytes):
+	case g.counts.messages > 0 && over(g.counts.received+expected(size, g.o), g.o.MaxSessionBytes):
 		return &replyTooManyBytes
 	}
 	return nil
+}
+
+// expected is how many octets to expect of a message that declares size, 0 for
+// nothing.
+func expected(size int64, o *Options) int64 {
+	if size > 0 {
+		return size
+	}
+	return max(o.MaxMessageBytes, 0)
 }
 
 // mailed counts an accepted MAIL.

@@ -30,8 +30,10 @@ func TestClients(t *testing.T) {
 			address := func(form string, n int) string { return fmt.Sprintf(form, n) }
 			// Its own address or /64: two.
 			one := address(nets.own, 1)
-			if admit(c, one, now) != metrics.ConnectionServed || admit(c, one, now) != metrics.ConnectionServed {
-				t.Fatal("refused below the limit")
+			for range 2 {
+				if admit(c, one, now) != metrics.ConnectionServed {
+					t.Fatal("refused below the limit")
+				}
 			}
 			if admit(c, one, now) != metrics.ConnectionClientLimit {
 				t.Error("third of a client admitted")
@@ -192,4 +194,30 @@ func TestRecords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCrowded: strangers who come when room gets scarce have less time.
+func TestCrowded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.MaxConnections = 4
+		w := newWorld(t, o)
+		var early []*client
+		for range 3 {
+			early = append(early, w.dial(stranger))
+			early[len(early)-1].want("220 ")
+		}
+		begun := time.Now()
+		late := w.dial(stranger)
+		late.want("220 ")
+		late.want("421 4.4.2 ")
+		if d := time.Since(begun); d != 10*time.Second {
+			t.Errorf("a late client had %v", d)
+		}
+		w.dial("unix").want("220 ")
+		early[0].want("421 4.4.2 ")
+		if d := time.Since(begun); d != time.Minute {
+			t.Errorf("an early client had %v", d)
+		}
+	})
 }

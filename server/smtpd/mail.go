@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -21,8 +23,7 @@ func (t *session) Mail(from string, opts *smtp.MailOptions) error {
 		return t.hangUp(txn, "mail", "", *last)
 	}
 	if r := t.checkMail(txn, from, opts); r != nil {
-		t.finish(txn, decisionOf(*r), *r, 0)
-		return t.refuse(txn, "mail", "", *r)
+		return t.refuseMail(txn, *r)
 	}
 	t.mu.Lock()
 	t.txn = txn
@@ -30,6 +31,19 @@ func (t *session) Mail(from string, opts *smtp.MailOptions) error {
 	t.guard.mailed()
 	t.o.Metrics.Reply(250)
 	return nil
+}
+
+// refuseMail answers a refused MAIL, slower and slower if the client is to blame.
+func (t *session) refuseMail(txn *transaction, r reply) error {
+	if !r.temporary() {
+		delay, last := t.guard.mistake(false)
+		t.guard.pause(delay)
+		if last != nil {
+			return t.hangUp(txn, "mail", "", *last)
+		}
+	}
+	t.finish(txn, decisionOf(r), r, 0)
+	return t.refuse(txn, "mail", "", r)
 }
 
 // newTransaction makes a transaction with what is known before its sender.
@@ -64,9 +78,7 @@ func (t *session) checkMail(txn *transaction, from string, opts *smtp.MailOption
 	if over(t.srv.abandoned.Load()+1, int64(t.o.MaxAbandoned)) {
 		return &replyOverloaded
 	}
-	ctx, cancel := context.WithTimeout(t.guard.ctx, limit(t.o.RouteTimeout))
-	defer cancel()
-	if err := t.srv.desk.Ready(ctx); err != nil {
+	if err := t.askDesk(t.srv.desk.Ready); err != nil {
 		txn.log.Warn("not ready for mail", "error", err)
 		r := replyOf(err)
 		if !r.temporary() { // whatever the desk says, it is our fault
@@ -75,6 +87,19 @@ func (t *session) checkMail(txn *transaction, from string, opts *smtp.MailOption
 		return &r
 	}
 	return nil
+}
+
+// askDesk gives the desk RouteTimeout for an answer. A panic is an error.
+func (t *session) askDesk(question func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(t.guard.ctx, limit(t.o.RouteTimeout))
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			t.log.Error("panic in the desk", "detail", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return question(ctx)
 }
 
 // faultReply is the reply to an address that is not fine.

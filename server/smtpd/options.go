@@ -72,6 +72,7 @@ type Options struct {
 	GreetingDelay    time.Duration // default 3 s
 	FirstMailIdle    time.Duration // wait for a command before the first MAIL; default 60 s
 	Idle             time.Duration // and after it; default 300 s
+	CrowdedIdle      time.Duration // and when three quarters of MaxConnections are open; default 10 s
 	HandshakeTimeout time.Duration // STARTTLS and the EHLO after it; default 60 s
 	DataIdle         time.Duration // silence within a message; default 180 s
 	DataMinRate      int64         // octets per second that win back DataIdle; default 500
@@ -119,6 +120,7 @@ func (o Options) withDefaults() Options {
 	or(&o.GreetingDelay, 3*time.Second)
 	or(&o.FirstMailIdle, time.Minute)
 	or(&o.Idle, 5*time.Minute)
+	or(&o.CrowdedIdle, 10*time.Second)
 	or(&o.HandshakeTimeout, time.Minute)
 	or(&o.DataIdle, 3*time.Minute)
 	or(&o.DataMinRate, 500)

@@ -24,9 +24,11 @@ func (t *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	}
 	n := slices.IndexFunc(txn.envelope.Recipients, func(r ticketing.Recipient) bool { return r.Address == address })
 	if n < 0 {
-		ctx, cancel := context.WithTimeout(t.guard.ctx, limit(t.o.RouteTimeout))
-		defer cancel()
-		route, err := t.srv.desk.Route(ctx, address)
+		var route ticketing.Route
+		err := t.askDesk(func(ctx context.Context) (err error) {
+			route, err = t.srv.desk.Route(ctx, address)
+			return err
+		})
 		if err != nil {
 			txn.log.Debug("recipient refused", "rcpt", address, "error", err)
 			return t.refuseRecipient(txn, address, replyOf(err), ticketing.KindOf(err) == ticketing.KindNotFound)

@@ -50,6 +50,7 @@ var (
 	replyLoop          = reply{550, smtp.EnhancedCode{5, 4, 6}, "mail-loop", "too many Received fields, the message goes in circles"}
 	replyLost          = reply{451, smtp.EnhancedCode{4, 4, 2}, "connection-lost", "connection broke during the message"}
 	replyTruncated     = reply{451, smtp.EnhancedCode{4, 4, 2}, "truncated", "message is not complete"}
+	noReply            = reply{reason: "aborted"}
 	replyAborted       = reply{451, smtp.EnhancedCode{4, 5, 0}, "aborted", "transaction was given up"}
 	replyDeadline      = reply{451, smtp.EnhancedCode{4, 4, 5}, "deadline", "took too long, try again later"}
 	replyInternal      = reply{451, smtp.EnhancedCode{4, 3, 0}, "internal-error", "something is wrong here, try again later"}
@@ -126,8 +127,11 @@ func (r reply) line(id string) string {
 	return fmt.Sprintf("%d %s %s\r\n", r.code, r.status(), r.words(id))
 }
 
-// status is the enhanced status code as text.
+// status is the enhanced status code as text, "" without a reply.
 func (r reply) status() string {
+	if r.code == 0 {
+		return ""
+	}
 	return fmt.Sprintf("%d.%d.%d", r.enhanced[0], r.enhanced[1], r.enhanced[2])
 }
 

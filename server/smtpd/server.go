@@ -42,6 +42,7 @@ type Server struct {
 
 	// abandoned counts deliveries that outlived their work budget.
 	abandoned atomic.Int64
+	open      atomic.Int64 // connections
 	lingering sync.WaitGroup
 	buffers   sync.Pool // of *[readSize]byte
 
@@ -121,6 +122,7 @@ func (s *Server) remember(g *conn) bool {
 		return false
 	}
 	s.conns[g] = struct{}{}
+	s.open.Add(1)
 	s.o.Metrics.Open(1)
 	return true
 }
@@ -134,11 +136,17 @@ func (s *Server) forget(g *conn) {
 	if !known {
 		return
 	}
+	s.open.Add(-1)
 	s.o.Metrics.Open(-1)
 	g.mu.Lock()
 	release := g.release
 	g.mu.Unlock()
 	release()
+}
+
+// crowded tells whether room for connections gets scarce.
+func (s *Server) crowded() bool {
+	return s.o.MaxConnections > 0 && s.open.Load()*4 > int64(s.o.MaxConnections)*3
 }
 
 // kind names the listener in metrics.

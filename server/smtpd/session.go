@@ -9,7 +9,6 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -112,7 +111,7 @@ func (t *session) Reset() {
 	t.txn = nil
 	t.mu.Unlock()
 	if txn != nil {
-		t.finish(txn, metrics.TransactionAborted, replyAborted, 0)
+		t.abandon(txn)
 	}
 }
 

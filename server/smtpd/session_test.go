@@ -89,7 +89,7 @@ func TestLog(t *testing.T) {
 		}
 		want := []string{
 			`INFO 1 2 192.0.2.1:4000 ann@example.org 1 14 accepted "" 250`,
-			`INFO 1 3 192.0.2.1:4000 ann@example.org 1 0 aborted aborted 451`,
+			`INFO 1 3 192.0.2.1:4000 ann@example.org 1 0 aborted aborted 0`,
 			`INFO 1 4 192.0.2.1:4000 "" 0 0 rejected bad-sender 501`,
 			`INFO 1 5 192.0.2.1:4000 ann@example.org 1 0 rejected bare-newline 521`,
 		}

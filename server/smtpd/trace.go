@@ -39,6 +39,25 @@ func (s *Server) refused(f ticketing.Refusal, r reply) {
 	s.desk.Refused(f)
 }
 
+// abandon notes that the client ended a transaction without a message. Where a
+// recipient was accepted the journal hears of it too: somebody may ask for that
+// mail.
+func (t *session) abandon(txn *transaction) {
+	t.mu.Lock()
+	ended := txn.ended
+	t.mu.Unlock()
+	switch {
+	case ended:
+	case len(txn.asked) == 0 && txn.refused > 0:
+		t.finish(txn, metrics.TransactionRejected, reply{reason: "no-recipient"}, 0)
+	default:
+		if len(txn.asked) > 0 {
+			t.srv.refused(ticketing.Refusal{Envelope: txn.envelope, Stage: "data"}, noReply)
+		}
+		t.finish(txn, metrics.TransactionAborted, noReply, 0)
+	}
+}
+
 // finish counts and logs the end of a transaction, once. size is 0 when no
 // message came in whole.
 func (t *session) finish(txn *transaction, d metrics.SMTPDecision, r reply, size int64) {

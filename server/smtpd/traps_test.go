@@ -141,14 +141,51 @@ func TestTrapS03Whole(t *testing.T) {
 	})
 }
 
-// When the octet of a command sent ahead had to be read to learn that the
-// client is there, the message counts and the session ends.
+// When an octet of a command sent ahead had to be read to learn that the client
+// is there, the message counts and the session ends before the next one.
 func TestTrapS03OutOfStep(t *testing.T) {
-	g := newConn(New(new(fakeDesk), quick()), nil)
-	g.outOfStep = true
-	if got := g.mayMail(0); got != &replyOutOfStep {
-		t.Errorf("mayMail: %v", got)
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.TLS = testTLS()
+		w, c := open(t, o)
+		c.do("STARTTLS", "220 ")
+		cork := &corked{Conn: c.conn}
+		c.conn = cork
+		c.handshake(insecure())
+		c.do("EHLO client.test", "250 ")
+		c.envelope()
+		cork.shut = true // so that all records arrive together
+		c.send("BDAT 14 LAST\r\nSubject: x\r\n\r\nNO")
+		c.send("OP") // a record that looks like an alert
+		cork.flush()
+		c.want("250 2.6.0 ")
+		c.send("\r\n")
+		c.want("501 ") // an O is lost
+		c.do("MAIL FROM:<>", "421 4.7.0 please connect again")
+		if len(w.desk.got()) != 1 {
+			t.Errorf("desk has %+v", w.desk.got())
+		}
+	})
+}
+
+// corked holds back what is written while it is shut.
+type corked struct {
+	net.Conn
+	shut bool
+	held []byte
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.shut {
+		c.held = append(c.held, p...)
+		return len(p), nil
 	}
+	return c.Conn.Write(p)
+}
+
+func (c *corked) flush() {
+	c.shut = false
+	_, _ = c.Conn.Write(c.held)
 }
 
 // TestTrapS04: after a broken read in DATA go-smtp would take the rest of the
