@@ -48,3 +48,10 @@ func (anyDomain) A(context.Context, string) ([]netip.Addr, bool, error) {
 func (anyDomain) AAAA(context.Context, string) ([]netip.Addr, bool, error) {
 	return nil, false, dns.ErrNoData
 }
+
+// atLoopback is a resolver for which every host is this machine.
+type atLoopback struct{ anyDomain }
+
+func (atLoopback) A(context.Context, string) ([]netip.Addr, bool, error) {
+	return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, false, nil
+}

@@ -43,9 +43,10 @@ type Outbox interface {
 	// NextDue is the earliest time at which Claim may find something; a leased
 	// copy counts with the end of its lease. Zero if there is none.
 	NextDue(ctx context.Context) (time.Time, error)
-	// Wake is signalled, without blocking and coalesced, when copies were added.
+	// Wake returns a channel that is signalled, or closed, when copies may have
+	// been added. It is asked for anew before each look at what is due.
 	Wake() <-chan struct{}
-	// Depth counts the copies in each state.
+	// Depth counts the copies that are not final, by state.
 	Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error)
 }
 

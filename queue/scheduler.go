@@ -9,9 +9,10 @@ import (
 
 // Pace of the scheduler.
 const (
-	claimBatch    = 100              // copies taken by one claim
-	pollInterval  = time.Minute      // longest sleep: other nodes do not wake us
-	minPause      = time.Second      // shortest sleep after a claim that found nothing
+	claimBatch    = 100         // copies taken by one claim
+	pollInterval  = time.Minute // longest sleep: other nodes do not wake us
+	minPause      = time.Second // sleep after a claim that found nothing
+	wakeDelay     = 10 * time.Millisecond
 	storeRetry    = 5 * time.Second  // sleep after an error of the store
 	depthInterval = 15 * time.Second // of the gauges
 	storeTimeout  = 30 * time.Second // of one call
@@ -28,17 +29,23 @@ type claimed struct {
 // schedule claims what is due and gives it to couriers, until ctx ends.
 func (q *Queue) schedule(ctx context.Context) {
 	for ctx.Err() == nil {
+		wake := q.box.Wake() // taken before the look at what is due, so that no signal is missed
 		room := q.room()
 		if room == 0 {
-			q.sleep(ctx, pollInterval)
+			q.sleep(ctx, pollInterval, nil)
 			continue
 		}
-		limit := min(room, claimBatch)
-		n, err := q.claim(ctx, limit)
-		if err == nil && n == limit {
+		if pause := q.pause(ctx); pause > 0 {
+			q.sleep(ctx, pause, wake)
 			continue
 		}
-		q.sleep(ctx, q.pause(ctx, err))
+		n, err := q.claim(ctx, min(room, claimBatch))
+		switch {
+		case err != nil:
+			q.sleep(ctx, storeRetry, nil)
+		case n == 0: // another node was faster
+			q.sleep(ctx, minPause, nil)
+		}
 	}
 }
 
@@ -82,31 +89,37 @@ func (q *Queue) destinationOf(to mailbox) string {
 }
 
 // pause tells how long nothing can be due.
-func (q *Queue) pause(ctx context.Context, err error) time.Duration {
-	var due time.Time
-	if err == nil {
-		call, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		due, err = q.box.NextDue(call)
-	}
+func (q *Queue) pause(ctx context.Context) time.Duration {
+	call, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	due, err := q.box.NextDue(call)
 	switch {
 	case err != nil:
+		if ctx.Err() == nil {
+			q.o.Log.Error("queue: next due", "err", err)
+		}
 		return storeRetry
 	case due.IsZero():
 		return pollInterval
 	}
-	return min(max(due.Sub(q.o.Now()), minPause), pollInterval)
+	return min(due.Sub(q.o.Now()), pollInterval)
 }
 
-// sleep waits for d, for new copies, for room, or for the end.
-func (q *Queue) sleep(ctx context.Context, d time.Duration) {
+// sleep waits for d, for a signal on wake, for room, or for the end.
+func (q *Queue) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-q.box.Wake():
 	case <-q.freed:
+	case <-wake:
+		// What is added in a burst is claimed together.
+		timer.Reset(wakeDelay)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
 	}
 }
 
@@ -122,9 +135,8 @@ func (q *Queue) watchDepth(ctx context.Context) {
 		depth, err := q.box.Depth(call)
 		cancel()
 		if err == nil {
-			for state, n := range depth {
-				q.o.Metrics.Depth(string(state), n)
-			}
+			q.o.Metrics.Depth(string(ticketing.DeliveryPending), depth[ticketing.DeliveryPending])
+			q.o.Metrics.Depth(string(ticketing.DeliveryDeferred), depth[ticketing.DeliveryDeferred])
 		}
 		select {
 		case <-ctx.Done():
