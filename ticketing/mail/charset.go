@@ -134,10 +134,13 @@ func convert(data []byte, charset string) string {
 	if enc == nil && bytes.Contains(data, []byte("\x1b$")) {
 		enc = japanese.ISO2022JP
 	}
-	if utf8.Valid(data) && (enc == nil || hasHighBytes(data) && utf8Wins(enc)) {
-		return string(data)
-	}
-	if enc == nil {
+	high, bad := countUTF8(data)
+	switch {
+	case high+bad > 0 && (enc == nil || utf8Wins(enc)) && high > 10*bad,
+		high+bad == 0 && enc == nil,
+		high > 0 && enc == unicode.UTF8:
+		return strings.ToValidUTF8(string(data), "\ufffd")
+	case enc == nil, enc == unicode.UTF8:
 		enc = charmap.Windows1252
 	}
 	text, err := enc.NewDecoder().Bytes(data)
@@ -164,11 +167,23 @@ func withMark(data []byte) (string, bool) {
 	return strings.ToValidUTF8(string(text), "\ufffd"), err == nil
 }
 
-func hasHighBytes(data []byte) bool {
-	return bytes.ContainsFunc(data, func(r rune) bool { return r >= utf8.RuneSelf })
+// countUTF8 counts the characters outside of ASCII and the octets that are not
+// UTF-8.
+func countUTF8(data []byte) (high, bad int) {
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		switch {
+		case r == utf8.RuneError && size <= 1:
+			bad++
+		case r >= utf8.RuneSelf:
+			high++
+		}
+		data = data[max(size, 1):]
+	}
+	return high, bad
 }
 
-// utf8Wins tells whether valid UTF-8 with non-ASCII text is better evidence
+// utf8Wins tells whether text that reads well as UTF-8 is better evidence
 // than a declaration of enc. It is for single-byte charsets; short texts in
 // the East Asian ones may look like UTF-8 by accident.
 func utf8Wins(enc encoding.Encoding) bool {

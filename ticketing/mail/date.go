@@ -117,16 +117,14 @@ func (d *dateParts) takeZone(word string) {
 }
 
 func (d *dateParts) takeZoneName(word string) {
-	name := word
 	if i := strings.IndexAny(word, "+-"); i > 0 { // GMT+0100
-		name = word[:i]
 		d.takeZone(word[i:])
 		return
 	}
 	if i := strings.IndexAny(word, "0123456789"); i > 0 { // EST5EDT
-		name = word[:i]
+		word = word[:i]
 	}
-	if hours, ok := zones[name]; ok && d.zone == 0 {
+	if hours, ok := zones[word]; ok && d.zone == 0 {
 		d.zone = hours * 3600
 	}
 }

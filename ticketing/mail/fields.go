@@ -26,7 +26,7 @@ var recipientFields = []string{
 // readFields fills in everything that the header of the mail says.
 func readFields(h header, msg *ticketing.Message) {
 	msg.Subject = cutRunes(h.decoded("Subject"), maxSubject)
-	msg.From = people(h, "From")
+	msg.From = usable(people(h, "From"))
 	msg.ReplyTo = people(h, "Reply-To")
 	msg.To = people(h, "To")
 	msg.Cc = people(h, "Cc")
@@ -52,6 +52,15 @@ func people(h header, name string) []ticketing.Person {
 		}
 	}
 	return list
+}
+
+// usable keeps the people with an address, or all when nobody has one.
+func usable(list []ticketing.Person) []ticketing.Person {
+	withAddress := slices.DeleteFunc(slices.Clone(list), func(p ticketing.Person) bool { return p.Address == "" })
+	if len(withAddress) == 0 {
+		return list
+	}
+	return withAddress
 }
 
 // recipients lists the addresses of recipientFields, each once.

@@ -25,8 +25,11 @@ func RenderMarkdown(text string) string {
 	if len(text) > maxMarkdown || newMarkdown().Convert([]byte(text), &out) != nil {
 		return "<pre>" + html.EscapeString(text) + "</pre>"
 	}
-	return string(markdownPolicy().SanitizeBytes(out.Bytes()))
+	return string(markdownRules.SanitizeBytes(out.Bytes()))
 }
+
+// markdownRules are never changed.
+var markdownRules = markdownPolicy()
 
 func newMarkdown() goldmark.Markdown {
 	return goldmark.New(

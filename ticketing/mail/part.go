@@ -77,19 +77,6 @@ func (p *part) embedded() *parsed {
 // isMultipart tells whether the part has parts of its own.
 func (p *part) isMultipart() bool { return len(p.children) > 0 }
 
-// find returns the part with the given path below p, or nil.
-func (p *part) find(path string) *part {
-	if p.path == path {
-		return p
-	}
-	for _, c := range p.children {
-		if found := c.find(path); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
 // delimiter is what ended a body: the boundary of the open multipart at level,
 // or the end of the mail at level -1.
 type delimiter struct {

@@ -3,6 +3,7 @@ package mail
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"io"
 )
 
@@ -15,7 +16,11 @@ const (
 
 // decode undoes a transfer encoding. Damage is skipped, never an error.
 func decode(r io.Reader, encoding string) io.Reader {
-	src := bufio.NewReaderSize(r, 16<<10)
+	size := int64(16 << 10)
+	if sized, ok := r.(interface{ Size() int64 }); ok {
+		size = min(size, sized.Size()+1)
+	}
+	src := bufio.NewReaderSize(r, int(size))
 	switch encoding {
 	case encodingBase64:
 		return &lineDecoder{src: src, dec: new(base64Decoder)}
@@ -47,19 +52,43 @@ func (d *lineDecoder) Read(dst []byte) (int, error) {
 		if d.err != nil {
 			return 0, d.err
 		}
-		line, err := d.src.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull {
-			d.err = err
-		}
-		d.buf = d.dec.line(d.buf[:0], line)
-		if d.err != nil {
-			d.buf = d.dec.flush(d.buf)
-		}
-		d.out = d.buf
+		d.fill()
 	}
 	n := copy(dst, d.out)
 	d.out = d.out[n:]
 	return n, nil
+}
+
+// WriteTo saves io.Copy a buffer.
+func (d *lineDecoder) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		n, err := w.Write(d.out)
+		total += int64(n)
+		d.out = nil
+		if err != nil {
+			return total, err
+		}
+		if d.err == io.EOF {
+			return total, nil
+		}
+		if d.err != nil {
+			return total, d.err
+		}
+		d.fill()
+	}
+}
+
+// fill decodes the next line.
+func (d *lineDecoder) fill() {
+	line, err := d.src.ReadSlice('\n')
+	if err != nil && err != bufio.ErrBufferFull {
+		d.err = err
+	}
+	d.buf = d.dec.line(d.buf[:0], line)
+	if d.err != nil {
+		d.buf = d.dec.flush(d.buf)
+	}
+	d.out = d.buf
 }
 
 const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -87,6 +116,12 @@ type base64Decoder struct {
 }
 
 func (d *base64Decoder) line(dst, line []byte) []byte {
+	if clean := bytes.TrimRight(line, "\r\n"); d.count == 0 && !d.padded && len(clean)%4 == 0 {
+		if out, err := base64.StdEncoding.AppendDecode(dst, clean); err == nil {
+			d.padded = bytes.HasSuffix(line, []byte{'='})
+			return out
+		}
+	}
 	for _, c := range line {
 		if c == '\n' {
 			d.padded = false
