@@ -13,8 +13,10 @@ import (
 var (
 	mailtoPart  = regexp.MustCompile(`(?i)<?\[?\(?mailto:\s*([^\s<>\]\)]+)>?\]?\)?`)
 	bareAddress = regexp.MustCompile(`[^\s<>@()\[\],;:"'«»]+@[^\s<>@()\[\],;:"'«»]+`)
-	headAuthor  = regexp.MustCompile(`(?:["“„]([^"“”„]{1,100})["”“]|«\s*([^»]{1,100}?)\s*»|'([^']{1,100})'|([^",:<>«»]{2,100}?))\s*[<\[(]\s*(?:mailto:)?([^\s<>@]+@[^\s<>@\])]+)\s*[>\])]`)
-	zoneOffset  = regexp.MustCompile(`(?:GMT|UTC)?([+-]\d{1,2}):?(\d{2})?\)?$`)
+	headAuthor  = regexp.MustCompile(`(?:["“„]([^"“”„]{1,100})["”“]|«\s*([^»]{1,100}?)\s*»|'([^']{1,100})'|([^",:，<>«»“”„]{2,100}?))\s*[<\[(]\s*(?:mailto:)?([^\s<>@]+@[^\s<>@\])]+)\s*[>\])]`)
+	// dateTail are the words between date and name in a headline.
+	dateTail   = regexp.MustCompile(`(?i)[\s,]+(?:időpontban|heeft|użytkownik|uživatel|odesílatel|používateľ|пользователь|користувач|потребител|tarihinde|korisnik|utilizatorul|o utilizador|ο χρήστης|ο/η)[\s,]*$`)
+	zoneOffset = regexp.MustCompile(`(?:GMT|UTC)?([+-]\d{1,2}):?(\d{2})?\)?$`)
 )
 
 // person reads `Ann <a@b>`, `"Ann" [mailto:a@b]`, `Ann (a@b)` and the like.
@@ -118,8 +120,8 @@ func headlineAuthor(line string) (ticketing.Person, string) {
 	if at := strings.IndexFunc(date, unicode.IsDigit); at >= 0 {
 		date = date[at:]
 	}
-	date = verbs.ReplaceAllString(date, " ")
-	return author, mailDate(strings.Trim(date, " ,:;-"))
+	date = dateTail.ReplaceAllString(verbs.ReplaceAllString(date, " "), "")
+	return author, mailDate(strings.Trim(date, " ,，:;-"))
 }
 
 // gluedBlock reads a header block whose fields stand in one line without gaps,

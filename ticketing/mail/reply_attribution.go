@@ -3,9 +3,13 @@ package mail
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
-const maxAttributionLines = 6
+const (
+	maxAttributionLines = 6
+	maxVerb             = 48 // octets of the longest verb with what may follow it
+)
 
 var (
 	verbs     = regexp.MustCompile(`(?:^|[^\p{L}])(?i:` + quoteVerbs + `)(?:[^\p{L}]|$)|` + quoteVerbsJoined)
@@ -40,10 +44,22 @@ func markAttributions(kinds []byte, lines []string) {
 // end, or is a date with a name.
 func endsAttribution(line string) bool {
 	bare := strings.TrimRight(line, "*_ >-\"")
-	if strings.HasSuffix(bare, ":") || strings.HasSuffix(bare, "：") || verbLast.MatchString(line) {
+	if strings.HasSuffix(bare, ":") || strings.HasSuffix(bare, "：") {
+		return true
+	}
+	if strings.TrimLeft(bare, "> ") != "" && verbLast.MatchString(lastWords(bare)) {
 		return true
 	}
 	return isoStart.MatchString(line) && strings.Count(line, "<") == strings.Count(line, ">")
+}
+
+// lastWords is the end of a line, long enough for any verb.
+func lastWords(line string) string {
+	at := max(0, len(line)-maxVerb)
+	for at < len(line) && !utf8.RuneStart(line[at]) {
+		at++
+	}
+	return " " + line[at:]
 }
 
 // attribution returns how many lines up to and with the last one make up the
