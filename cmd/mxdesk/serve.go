@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing"
@@ -25,6 +26,7 @@ func (ServeCmd) Run(e *Env) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory(e.Getenv)
 	app, err := NewApp(e.Ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
 	if err != nil {
 		return startError(cfg, err)
@@ -42,6 +44,23 @@ func (ServeCmd) Run(e *Env) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Ctx), drainTime)
 	defer cancel()
 	return errors.Join(failed, app.Drain(ctx))
+}
+
+// Memory settings for a live heap that is tiny beside what passes through it.
+const (
+	gcPercent   = 400
+	memoryLimit = 1 << 30
+)
+
+// tuneMemory keeps the garbage collector from running all the time, and within
+// a limit. GOGC and GOMEMLIMIT go before.
+func tuneMemory(getenv func(string) string) {
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // startError says what to do about the reasons for which a start fails.

@@ -167,7 +167,7 @@ func (db *DB) fail(doing string, cause error) error {
 // harmless tells whether an engine's error left nothing written, and the
 // engine fit for more.
 func harmless(err error) bool {
-	return errors.Is(err, ErrRetry) || errors.Is(err, ErrNoSpace)
+	return errors.Is(err, ErrRetry) || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrTooLarge)
 }
 
 // Waiting returns how many transactions wait for the committer.
