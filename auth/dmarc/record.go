@@ -1,0 +1,120 @@
+package dmarc
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Policies that a domain can ask for.
+const (
+	PolicyNone       = "none"
+	PolicyQuarantine = "quarantine"
+	PolicyReject     = "reject"
+)
+
+// maxRecord bounds a policy record, in octets; a longer one is no record.
+const maxRecord = 8 << 10
+
+// Record is a policy record. Tags that are absent or that have no valid value
+// stand at their defaults.
+//
+// https://www.rfc-editor.org/rfc/rfc9989#section-4.7
+type Record struct {
+	Policy             string // p: one of the policies; default none
+	Subdomains         string // sp; "" when absent
+	Absent             string // np, for subdomains that do not exist; "" when absent
+	PSD                byte   // psd: 'y', 'n' or 'u'; default 'u'
+	Testing            bool   // t=y
+	StrictDKIM         bool   // adkim=s
+	StrictSPF          bool   // aspf=s
+	AggregateReporting bool   // rua has at least one URI
+	// Broken tells that p, sp or np is there without a valid value.
+	Broken bool
+}
+
+// ParseRecord reads the text of a policy record. It is not ok when the text is
+// none: when it does not begin with v=DMARC1. Unknown tags are ignored; a tag
+// that is there twice has no valid value. Names and key words are read in any
+// case, as their grammar has it.
+//
+// https://www.rfc-editor.org/rfc/rfc9989#section-4.8
+func ParseRecord(text string) (r Record, ok bool) {
+	if len(text) > maxRecord {
+		return Record{}, false
+	}
+	first, rest, _ := strings.Cut(text, ";")
+	name, version, _ := strings.Cut(first, "=")
+	if !strings.EqualFold(trim(name), "v") || trim(version) != "DMARC1" {
+		return Record{}, false
+	}
+	tags := readTags(rest)
+	r = Record{Policy: PolicyNone, PSD: 'u'}
+	for name, field := range map[string]*string{"p": &r.Policy, "sp": &r.Subdomains, "np": &r.Absent} {
+		value, present := tags[name]
+		switch value {
+		case PolicyNone, PolicyQuarantine, PolicyReject:
+			*field = value
+		default:
+			r.Broken = r.Broken || present
+		}
+	}
+	if psd := tags["psd"]; psd == "y" || psd == "n" {
+		r.PSD = psd[0]
+	}
+	r.Testing = tags["t"] == "y"
+	r.StrictDKIM = tags["adkim"] == "s"
+	r.StrictSPF = tags["aspf"] == "s"
+	r.AggregateReporting = hasURI(tags["rua"])
+	return r, true
+}
+
+// readTags returns the values by name, both in lower case; that of a tag which
+// is there twice is "".
+func readTags(list string) map[string]string {
+	tags := map[string]string{}
+	for tag := range strings.SplitSeq(list, ";") {
+		name, value, found := strings.Cut(tag, "=")
+		if !found {
+			continue
+		}
+		name, value = strings.ToLower(trim(name)), strings.ToLower(trim(value))
+		if _, again := tags[name]; again {
+			value = ""
+		}
+		tags[name] = value
+	}
+	return tags
+}
+
+func trim(s string) string { return strings.Trim(s, " \t\r\n") }
+
+// hasURI tells whether a list of report addresses holds one that can be read.
+func hasURI(list string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if u, err := url.Parse(trim(item)); err == nil && u.Scheme != "" && (u.Opaque != "" || u.Host != "") {
+			return true
+		}
+	}
+	return false
+}
+
+// usable returns the record as it is to be applied: a broken one asks for
+// nothing when it names somebody to report to, else it is not to be used.
+//
+// https://www.rfc-editor.org/rfc/rfc9989#section-4.10.1
+func (r Record) usable() (Record, bool) {
+	if !r.Broken {
+		return r, true
+	}
+	r.Policy, r.Subdomains, r.Absent = PolicyNone, "", ""
+	return r, r.AggregateReporting
+}
+
+// milder is the policy one level below, which is what a domain expects that
+// only tests its policy.
+func milder(policy string) string {
+	if policy == PolicyReject {
+		return PolicyQuarantine
+	}
+	return PolicyNone
+}
