@@ -125,7 +125,10 @@ func (c *content) bare(p []byte, whole bool) bool {
 // headerPart follows the header's fields until the empty line, or the first
 // line that cannot be part of a header.
 func (c *content) headerPart(p []byte, whole bool) *reply {
-	c.header += int64(len(p)) + 1
+	c.header += int64(len(p))
+	if whole {
+		c.header++
+	}
 	if len(p) > 0 && c.lineSize == len(p) { // the line begins
 		c.folded = p[0] == ' ' || p[0] == '\t'
 		c.colon, c.prefixN = false, 0

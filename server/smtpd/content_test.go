@@ -47,6 +47,7 @@ func TestContent(t *testing.T) {
 		{"line at the limit", "A: b\r\n\r\n" + x + "\r\n", nil, ""},
 		{"line over it", "A: b\r\n\r\n" + x + "y\r\n", &replyLine, ""},
 		{"header over it", strings.Repeat("A: "+x[:90]+"\r\n", 4), &replyHeader, ""},
+		{"header at the limit", strings.Repeat("A: "+x[:90]+"\r\n", 3) + "B: 12345678\r\n\r\n", nil, ""},
 		{"body as long", "A: b\r\n\r\n" + strings.Repeat(x[:90]+"\r\n", 4), nil, ""},
 		{"fields at the limit", strings.Repeat(field, 6) + "\r\n" + strings.Repeat(field, 9), nil, ""},
 		{"fields over it", strings.Repeat(field, 7), &replyFields, ""},

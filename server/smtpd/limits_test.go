@@ -207,6 +207,7 @@ func TestCrowded(t *testing.T) {
 			early = append(early, w.dial(stranger))
 			early[len(early)-1].want("220 ")
 		}
+		synctest.Wait() // their waiting has begun
 		begun := time.Now()
 		late := w.dial(stranger)
 		late.want("220 ")
@@ -214,6 +215,7 @@ func TestCrowded(t *testing.T) {
 		if d := time.Since(begun); d != 10*time.Second {
 			t.Errorf("a late client had %v", d)
 		}
+		synctest.Wait() // its place is free again
 		w.dial("unix").want("220 ")
 		early[0].want("421 4.4.2 ")
 		if d := time.Since(begun); d != time.Minute {

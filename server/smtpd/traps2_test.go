@@ -2,18 +2,112 @@ package smtpd
 
 import (
 	"context"
-	"io"
+	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// TestTrapS08: a message of exactly the largest size is taken.
+func TestTrapS08(t *testing.T) {
+	for _, how := range []string{"DATA", "BDAT"} {
+		bubble(t, func(t *testing.T) {
+			o := quick()
+			o.MaxMessageBytes = 1000
+			w, c := open(t, o)
+			for _, size := range []int{1000, 1001, 1002, 5000} {
+				text := "Subject: x\r\n\r\n"
+				text += strings.Repeat("x", size-len(text)-2) + "\r\n"
+				c.envelope()
+				if how == "DATA" {
+					c.do("DATA", "354 ")
+					c.send(text + ".\r\n")
+				} else {
+					c.send("BDAT " + itoa(size) + " LAST\r\n" + text)
+				}
+				want := "552 5.3.4 "
+				if size == 1000 {
+					want = "250 2.6.0 "
+				}
+				c.want(want)
+			}
+			if got := len(w.desk.got()); got != 1 {
+				t.Errorf("%s: desk has %d messages", how, got)
+			}
+		})
+	}
+}
+
+// TestTrapS09: a shutdown ends idle sessions at once and lets a message finish.
+func TestTrapS09(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, idle := open(t, quick())
+		between := w.dial(stranger)
+		between.hello()
+		between.envelope()
+		busy := w.dial(stranger)
+		busy.hello()
+		busy.data()
+		chunks := w.dial(stranger)
+		chunks.hello()
+		chunks.envelope()
+		chunks.do("BDAT 12\r\nSubject: x", "250 ")
+
+		done := make(chan error, 1)
+		begun := time.Now()
+		go func() { done <- w.srv.Shutdown(context.Background()) }()
+		for _, c := range []*client{idle, between} {
+			c.want("421 4.3.2 ")
+			if got := c.line(); got != "closed" || time.Since(begun) > time.Second {
+				t.Errorf("%q after %v", got, time.Since(begun))
+			}
+		}
+		time.Sleep(time.Minute)
+		busy.send("Subject: x\r\n\r\n.\r\n")
+		busy.want("250 2.6.0 ")
+		busy.want("421 4.3.2 ")
+		chunks.send("BDAT 2 LAST\r\n\r\n")
+		chunks.want("250 2.6.0 ")
+		chunks.want("421 4.3.2 ")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := w.l.dial(stranger); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("dial after shutdown: %v", err)
+		}
+		if n := len(w.srv.conns); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
+
+// A shutdown that may not wait any longer leaves no connection behind.
+func TestTrapS09Deadline(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.data()
+		early := w.dial(stranger)
+		early.want("220 ")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := w.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown: %v", err)
+		}
+		if got := c.line(); got != "closed" {
+			t.Errorf("client hears %q", got)
+		}
+		synctest.Wait()
+		if n := len(w.srv.conns); n != 0 {
+			t.Errorf("%d connections left", n)
+		}
+	})
+}
 
 // TestTrapS10: a message by BDAT that is given up is not delivered, whenever
 // that happens, and the next one is.
@@ -210,6 +304,16 @@ func TestTrapS15(t *testing.T) {
 			c.do("MAIL FROM:<> SIZE=4000", "421 4.7.0 session has sent too much")
 		})
 	})
+	t.Run("octets at once", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			o := quick()
+			o.MaxSessionBytes = 5000
+			_, c := open(t, o)
+			c.data()
+			c.send(strings.Repeat("x\r\n", 5000))
+			c.want("421 4.7.0 session has sent too much")
+		})
+	})
 }
 
 // testUnknown: a client that guesses is slowed down and sent away.
@@ -251,208 +355,4 @@ func testUnknownAndKnown(t *testing.T) {
 	if len(w.desk.got()) != 1 {
 		t.Error("message lost")
 	}
-}
-
-// TestTrapS16: what go-smtp cannot judge before the greeting, the guard does.
-func TestTrapS16(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := newWorld(t, Options{})
-		patient, begun := w.dial(stranger), time.Now()
-		patient.want("220 ")
-		if d := time.Since(begun); d != 3*time.Second {
-			t.Errorf("greeting after %v", d)
-		}
-		early := w.dial(stranger)
-		time.Sleep(time.Second)
-		early.send("EHLO bot\r\n")
-		early.want("521 5.5.1 ")
-		if got := early.line(); got != "closed" {
-			t.Error(got)
-		}
-		local, begun := w.dial("unix"), time.Now()
-		local.want("220 ")
-		if time.Since(begun) != 0 {
-			t.Error("a trusted client had to wait")
-		}
-		gone := w.dial(stranger)
-		_ = gone.conn.Close()
-		synctest.Wait()
-		if got := w.desk.reasons(); !slices.Equal(got, []string{"connect early-talker"}) {
-			t.Errorf("refusals %v", got)
-		}
-	})
-}
-
-// TestTrapS17 records that CHUNKING, PIPELINING and 8BITMIME are always
-// offered; AUTH never is, and cannot be used.
-func TestTrapS17(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := quick()
-		o.TLS = testTLS()
-		_, c := open(t, o)
-		c.do("AUTH PLAIN AGFubgBzZWNyZXQ=", "523 ")
-		c.startTLS()
-		c.do("AUTH PLAIN AGFubgBzZWNyZXQ=", "504 ")
-		c.send("EHLO again\r\n")
-		var words []string
-		for {
-			line := c.line()
-			words = append(words, strings.Fields(line[4:])[0])
-			if line[3] == ' ' {
-				break
-			}
-		}
-		if got := strings.Join(words[1:], " "); got != "PIPELINING 8BITMIME ENHANCEDSTATUSCODES CHUNKING SMTPUTF8 SIZE" {
-			t.Errorf("offers %s", got)
-		}
-	})
-}
-
-// TestTrapS19 records how go-smtp answers to parameters and commands it does
-// not know.
-func TestTrapS19(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		_, c := open(t, quick())
-		c.do("MAIL FROM:<> FUTURE=1", "500 5.5.4 ")
-		c.do("STARTTLSxyz", "502 5.5.1 ")
-	})
-}
-
-// TestTrapS21: a failed handshake ends the connection, and nothing sent ahead
-// in plain text is obeyed after it.
-func TestTrapS21(t *testing.T) {
-	o := quick()
-	o.TLS = testTLS()
-	t.Run("garbage", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			_, c := open(t, o)
-			c.do("STARTTLS", "220 ")
-			c.listen()
-			c.send(strings.Repeat("MAIL FROM:<>\r\n", 3))
-			for line := c.line(); line != "closed"; line = c.line() {
-				if strings.HasPrefix(line, "5") || strings.HasPrefix(line, "2") {
-					t.Errorf("plain text after STARTTLS: %q", line)
-				}
-			}
-		})
-	})
-	t.Run("silence", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			_, c := open(t, o)
-			c.do("STARTTLS", "220 ")
-			c.listen()
-			begun := time.Now()
-			if got := c.line(); got != "closed" || time.Since(begun) != time.Minute {
-				t.Errorf("%q after %v", got, time.Since(begun))
-			}
-		})
-	})
-	t.Run("injection", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			_, c := open(t, o)
-			c.send("STARTTLS\r\nRSET\r\nMAIL FROM:<evil@example.org>\r\n")
-			c.want("220 ")
-			c.handshake(insecure())
-			c.do("NOOP", "250 2.0.0 I have successfully done nothing")
-			c.do("RCPT TO:<help@desk.test>", "502 ")
-		})
-	})
-}
-
-// TestTrapS22: LMTP wants one status for each RCPT, in order, duplicates and
-// odd spellings included.
-func TestTrapS22(t *testing.T) {
-	for _, how := range []string{"DATA\r\nSubject: x\r\n\r\n.\r\n", "BDAT 14 LAST\r\nSubject: x\r\n\r\n"} {
-		bubble(t, func(t *testing.T) {
-			w := newWorld(t, Options{LMTP: true})
-			c := w.dial("unix")
-			c.want("220 ")
-			c.do("LHLO client.test", "250 ")
-			c.do("MAIL FROM:<>", "250 ")
-			for _, rcpt := range []string{"help", "full", "help", `"x y"`, "strict", "broken"} {
-				c.do("RCPT TO:<"+rcpt+"@desk.test>", "250 ")
-			}
-			c.do("RCPT TO:<nobody@desk.test>", "550 5.1.1 ")
-			c.send(how)
-			if strings.HasPrefix(how, "DATA") {
-				c.want("354 ")
-			}
-			for _, want := range []string{
-				"250 2.6.0 <help@desk.test> queued as 2",
-				"452 4.3.1 <full@desk.test> not enough storage (id 2)",
-				"250 2.6.0 <help@desk.test> queued as 2",
-				"250 2.6.0 <x y@desk.test> queued as 2",
-				"550 5.7.26 <strict@desk.test> DMARC policy of example.org (id 2)",
-				"451 4.3.0 <broken@desk.test> something is wrong here, try again later (id 2)",
-			} {
-				if got := c.line(); got != want {
-					t.Errorf("got  %s\nwant %s", got, want)
-				}
-			}
-			e := w.desk.got()[0].envelope
-			if len(e.Recipients) != 5 || !e.TrustedUpstream || e.Protocol != "LMTP" || e.Client.IsValid() {
-				t.Errorf("envelope %+v", e)
-			}
-			c.do("NOOP", "250 ")
-		})
-	}
-}
-
-// TestTrapS23: the guard stands below TLS and its limits hold there too.
-func TestTrapS23(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := quick()
-		o.TLS = testTLS()
-		w, c := open(t, o)
-		secure := c.startTLS()
-		c.data()
-		c.send("Subject: x\r\n\r\n.\r\n")
-		c.want("250 ")
-		if e := w.desk.got()[0].envelope; e.Protocol != "ESMTPS" || e.Client.String() != stranger || e.Helo != "client.test" {
-			t.Errorf("envelope %+v", e)
-		}
-		if secure.ConnectionState().DidResume {
-			t.Error("session was resumed")
-		}
-		c.data()
-		time.Sleep(181 * time.Second)
-		c.want("421 4.4.2 ")
-	})
-}
-
-// TestWorkBudget is about a work budget that is used up: the client is told to
-// come again, and a late result changes nothing.
-func TestWorkBudget(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		o := quick()
-		o.MaxAbandoned = 1
-		w, c := open(t, o)
-		late := make(chan struct{})
-		w.desk.deliver = func(ctx context.Context, e *ticketing.Envelope, raw ticketing.Raw) []ticketing.Outcome {
-			defer close(late)
-			<-ctx.Done()
-			time.Sleep(time.Minute)
-			if _, err := io.Copy(io.Discard, io.NewSectionReader(raw, 0, raw.Size())); err != nil {
-				t.Error(err)
-			}
-			return everyone(&transaction{envelope: *e}, nil)
-		}
-		c.data()
-		begun := time.Now()
-		c.send("Subject: x\r\n\r\n.\r\n")
-		c.want("451 4.4.5 ")
-		if time.Since(begun) != time.Minute {
-			t.Errorf("after %v", time.Since(begun))
-		}
-		if got := w.desk.reasons(); !slices.Equal(got, []string{"data deadline"}) {
-			t.Errorf("refusals %v", got)
-		}
-		c.do("MAIL FROM:<>", "451 4.3.2 ")
-		<-late
-		synctest.Wait()
-		if n := w.srv.o.Spool.inRAM.Load(); n != 0 {
-			t.Errorf("%d octets in the spool", n)
-		}
-		c.do("MAIL FROM:<>", "250 ")
-	})
 }
