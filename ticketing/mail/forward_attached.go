@@ -17,8 +17,12 @@ func attachedForward(root *part) *ticketing.Forwarded {
 	if inner == nil || len(inner.header.all("From")) == 0 {
 		return nil
 	}
+	from := ticketing.Person{}
+	if people := parseAddresses(inner.header.get("From")); len(people) > 0 {
+		from = people[0]
+	}
 	f := &ticketing.Forwarded{
-		From:    person(decodeWords(inner.header.get("From"))),
+		From:    from,
 		Subject: strings.TrimSpace(decodeWords(inner.header.get("Subject"))),
 		Date:    mailDate(inner.header.get("Date")),
 	}
@@ -30,7 +34,7 @@ func attachedForward(root *part) *ticketing.Forwarded {
 
 // attachedMail finds the first attached mail outside of a report.
 func attachedMail(p *part) *part {
-	if p == nil || p.mediaType == "multipart/report" {
+	if p == nil || p.mediaType == "multipart/report" || p.mediaType == "multipart/digest" {
 		return nil
 	}
 	if p.mediaType == "message/rfc822" || p.mediaType == "message/global" {

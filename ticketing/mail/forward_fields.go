@@ -27,7 +27,8 @@ func person(value string) ticketing.Person {
 	name := plain
 	if at := strings.IndexAny(name, "<[("); at >= 0 {
 		name = name[:at]
-	} else if address != "" {
+	}
+	if address != "" {
 		name, _, _ = strings.Cut(name, address)
 	}
 	return ticketing.Person{Name: cleanName(name), Address: lowerDomain(address)}

@@ -13,6 +13,7 @@ import (
 
 const (
 	maxReports  = 500      // recipients of one report
+	maxBounces  = 100      // recipients of a report in a private format
 	maxText     = 64 << 10 // octets of a part that are looked at
 	maxLines    = 1500     // lines of a text that are looked at
 	maxOneLine  = 1000     // octets of a diagnostic

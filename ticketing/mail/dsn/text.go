@@ -152,7 +152,7 @@ type addressList struct {
 
 func (l *addressList) add(a string) {
 	key := strings.ToLower(a)
-	if a == "" || l.seen[key] || len(l.all) >= maxReports {
+	if a == "" || l.seen[key] || len(l.all) >= maxBounces {
 		return
 	}
 	if l.seen == nil {
