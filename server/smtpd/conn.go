@@ -3,7 +3,6 @@ package smtpd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -334,6 +333,3 @@ func isTimeout(err error) bool {
 func isGoAhead(p []byte) bool {
 	return strings.HasPrefix(string(p), "220 2.0.0 Ready to start TLS")
 }
-
-// String names the connection in logs.
-func (g *conn) String() string { return fmt.Sprintf("%s %s", g.id, g.client) }
