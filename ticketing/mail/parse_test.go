@@ -227,7 +227,7 @@ func TestDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 200 {
+		for range 50 {
 			mail := bytes.Clone(goldenMail(archive.Files[0].Data))
 			for range 1 + random.IntN(4) {
 				at := random.IntN(len(mail))
