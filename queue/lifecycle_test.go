@@ -139,7 +139,7 @@ func TestRecordRetry(t *testing.T) {
 		w.net.Put("192.0.2.1:25", mx)
 		well := time.Now().Add(5 * time.Second)
 		w.box.Fail = func(method, _ string) error {
-			if method != "Depth" && method != "Claim" && method != "RawOutgoing" && method != "Rendered" && time.Now().Before(well) {
+			if method == "Record" && time.Now().Before(well) {
 				return errors.New("store is unwell")
 			}
 			return nil
@@ -201,6 +201,32 @@ func TestLeaseLost(t *testing.T) {
 		w.stop()
 		if o := w.box.Get("1"); o.State != ticketing.DeliveryPending || o.Claim != "other" || len(o.Attempts) != 0 {
 			t.Errorf("%+v", o)
+		}
+	})
+}
+
+// TestLateCopy: a copy that has waited so long that its lease could end during
+// an attempt is left alone until the lease has ended.
+func TestLateCopy(t *testing.T) {
+	mx := &queuetest.Server{Script: func(e queuetest.Event) queuetest.Action {
+		if e.Verb == "END" && e.N == 1 {
+			return queuetest.Action{Delay: 9 * time.Minute}
+		}
+		return queuetest.Action{}
+	}}
+	synctestWorld(t, mx, func(t *testing.T, w *world) {
+		w.o.PerDestination = 1
+		w.add("a@one.test", "b@one.test")
+		start := time.Now()
+		w.start("mx", nil)
+		time.Sleep(time.Hour)
+		w.stop()
+		got := mx.Messages()
+		if len(got) != 2 || got[1].At.Sub(start) < 20*time.Minute || got[1].At.Sub(start) > 22*time.Minute {
+			t.Errorf("%+v", got)
+		}
+		if o := w.box.Get("2"); o.Tries != 1 {
+			t.Errorf("%d attempts of the late copy", o.Tries)
 		}
 	})
 }

@@ -40,6 +40,8 @@ const zone = `{
  "loop.test":  [["MX", [10, "desk.test"]], ["MX", [20, "mx.one.test"]]],
  "loop2.test": [["MX", [10, "mx.one.test"]], ["MX", [20, "desk.test"]], ["MX", [30, "a.two.test"]]],
  "own.test":   [["MX", [10, "own.own.test"]]],
+ "own2.test": [["MX", [10, "mx.one.test"]], ["MX", [10, "own.own.test"]]],
+ "own3.test": [["MX", [10, "mx.one.test"]], ["MX", [20, "own.own.test"]]],
  "own.own.test": [["A", "203.0.113.9"]],
  "private.test": [["MX", [10, "p.private.test"]]],
  "p.private.test": [["A", "10.0.0.1"], ["A", "127.0.0.1"], ["AAAA", "fe80::1"], ["AAAA", "::1"]],

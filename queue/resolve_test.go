@@ -33,6 +33,8 @@ func TestResolve(t *testing.T) {
 		{name: "loop by name", to: "a@loop.test", enhanced: "5.4.6", state: true},
 		{name: "loop cut", to: "a@loop2.test", want: "mx.one.test [192.0.2.1]"},
 		{name: "loop by address", to: "a@own.test", enhanced: "5.4.6", state: true},
+		{name: "loop by address, same preference", to: "a@own2.test", enhanced: "5.4.6", state: true},
+		{name: "loop by address, better host", to: "a@own3.test", want: "mx.one.test [192.0.2.1]"},
 		{name: "own address allowed", to: "a@own.test", allow: "203.0.113.0/24", want: "own.own.test [203.0.113.9]"},
 		{name: "private", to: "a@private.test", enhanced: "5.4.4", state: true},
 		{name: "private allowed", to: "a@private.test", allow: "10.0.0.0/8", want: "p.private.test [10.0.0.1]"},
@@ -106,6 +108,16 @@ func TestGuard(t *testing.T) {
 	}
 	if addrs := interfaceAddrs(); len(addrs) == 0 {
 		t.Error("this machine has no addresses")
+	}
+}
+
+// TestDialGuarded: in mx mode the dialer itself refuses what may not be
+// reached, whoever made the target.
+func TestDialGuarded(t *testing.T) {
+	w := newWorld(t)
+	q := New(w.box, nil, Route{Mode: MX}, w.o)
+	if conn, f := q.dial(t.Context(), q.target("x.test", netip.MustParseAddr("127.0.0.1"))); conn != nil || f == nil || len(w.net.Dialled()) > 0 {
+		t.Errorf("%v, %+v, dialled %q", conn, f, w.net.Dialled())
 	}
 }
 

@@ -310,6 +310,9 @@ func (ss *session) data(line string) bool {
 		}
 		m.Data = append(m.Data, bytes.TrimPrefix(line, []byte("."))...)
 	}
+	if ss.s.LMTP && ss.to == "" {
+		return true // one reply for each recipient: none
+	}
 	ok := ss.step("END", "", "250 2.0.0 taken")
 	if strings.HasPrefix(ss.last, "2") && ss.to != "" {
 		m.At = time.Now()
