@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
 	"github.com/mxdesk/mxdesk/queue"
 )
 
@@ -162,7 +160,7 @@ func LoadConfig(s Sources) (Config, error) {
 		lines = keyLines(s.File, string(text))
 		c.FromFile = true
 	}
-	where := func(key string) string { return lines[key] }
+	where := func(key string) string { return placeOf(lines, key) }
 	over := make(map[string]string)
 	for _, o := range c.options() {
 		name := "MXDESK_" + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
@@ -215,45 +213,6 @@ func (c *Config) setAll(set []string, over map[string]string) error {
 		}
 	}
 	return nil
-}
-
-func decodeTOML(file string, text []byte, c *Config) error {
-	dec := toml.NewDecoder(strings.NewReader(string(text)))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(c)
-	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(unknown.Errors) > 0 {
-		first := unknown.Errors[0]
-		line, _ := first.Position()
-		return fmt.Errorf("%s:%d: %s: there is no such key", file, line, strings.Join(first.Key(), "."))
-	}
-	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, _ := bad.Position()
-		return fmt.Errorf("%s:%d: %s: %s", file, line, strings.Join(bad.Key(), "."), strings.TrimPrefix(bad.Error(), "toml: "))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
-}
-
-// keyLines maps each key of a TOML text to "file:line: key".
-func keyLines(file, text string) map[string]string {
-	lines := make(map[string]string)
-	section := ""
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") && !strings.HasPrefix(line, "[[") {
-			section = strings.TrimSpace(strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")) + "."
-			continue
-		}
-		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
-			key = section + strings.Trim(strings.TrimSpace(key), `"'`)
-			lines[key] = fmt.Sprintf("%s:%d: %s", file, n, key)
-		}
-	}
-	return lines
 }
 
 // option is one key of the configuration.
@@ -351,12 +310,12 @@ func (c *Config) validate() (key string, err error) {
 		{"smtp.max_size", checkBetween(c.SMTP.MaxSize, 64<<10, 1<<30)},
 		{"smtp.max_recipients", checkBetween(int64(c.SMTP.MaxRecipients), 100, 10_000)},
 		{"lmtp.listen", checkListen(c.LMTP.Listen, true)},
-		{"tls.key", checkPair(c.TLS.Certificate, c.TLS.Key)},
+		{halfOf(c.TLS), checkPair(c.TLS.Certificate, c.TLS.Key)},
 		{"http.listen", checkListen(nonEmpty(c.HTTP.Listen), false)},
 		{"http.public_url", checkURL(c.HTTP.PublicURL)},
 		{"metrics.listen", checkListen(nonEmpty(c.Metrics.Listen), false)},
 		{"dns.servers", checkListen(c.DNS.Servers, false)},
-		{"dns.timeout", checkBetween(int64(c.DNS.Timeout), int64(10*time.Millisecond), int64(time.Minute))},
+		{"dns.timeout", checkBetween(time.Duration(c.DNS.Timeout), 10*time.Millisecond, time.Minute)},
 		{"queue.relay", checkRelay(c.Queue.Relay)},
 		{"queue.mx_port", checkBetween(int64(c.Queue.MXPort), 1, 65535)},
 		{"queue.allow_nets", checkNets(c.Queue.AllowNets)},
@@ -394,9 +353,9 @@ func checkOneOf(s string, allowed ...string) error {
 	return fmt.Errorf("%q is not one of %s", s, strings.Join(allowed, ", "))
 }
 
-func checkBetween(n, low, high int64) error {
+func checkBetween[T int64 | time.Duration](n, low, high T) error {
 	if n < low || n > high {
-		return fmt.Errorf("%d is not between %d and %d", n, low, high)
+		return fmt.Errorf("%v is not between %v and %v", n, low, high)
 	}
 	return nil
 }
@@ -447,6 +406,14 @@ func parseNets(nets []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
+// halfOf names the key of the pair that is there.
+func halfOf(c TLSConfig) string {
+	if c.Certificate != "" {
+		return "tls.certificate"
+	}
+	return "tls.key"
+}
+
 func checkPair(cert, key string) error {
 	if (cert == "") != (key == "") {
 		return errors.New("certificate and key are given together")
@@ -463,6 +430,8 @@ func checkURL(s string) error {
 }
 
 func checkRelay(s string) error {
-	_, err := queue.ParseRoute(s)
-	return err
+	if _, err := queue.ParseRoute(s); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "relay: "))
+	}
+	return nil
 }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// decodeTOML reads a TOML text into c. Its errors begin with file:line: key.
+func decodeTOML(file string, text []byte, c *Config) error {
+	dec := toml.NewDecoder(strings.NewReader(string(text)))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(c)
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return fmt.Errorf("%s:%d: %s: there is no such key", file, line, strings.Join(first.Key(), "."))
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := bad.Position()
+		what := strings.TrimPrefix(bad.Error(), "toml: ")
+		if kind := c.kindOf(strings.Join(bad.Key(), ".")); kind != "" && strings.Contains(what, "cannot decode TOML") {
+			what = "this is no " + kind
+		}
+		return fmt.Errorf("%s: %s", keyAt(file, string(text), line), what)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
+// kindOf says in words what a key takes, "" if there is no such key.
+func (c *Config) kindOf(key string) string {
+	for _, o := range c.options() {
+		if o.key != key {
+			continue
+		}
+		switch {
+		case o.value.Type() == reflect.TypeFor[Duration]():
+			return `duration, write for example "5s"`
+		case o.value.Kind() == reflect.Slice:
+			return `list of texts, write for example ["one", "two"]`
+		case o.value.CanInt():
+			return "whole number"
+		}
+		return `text, write it in quotes: "…"`
+	}
+	return ""
+}
+
+// keyAt is "file:line: key", without the key where there is none in the line.
+func keyAt(file, text string, line int) string {
+	at := fmt.Sprintf("%s:%d", file, line)
+	for key, place := range keyLines(file, text) {
+		if place == at+": "+key {
+			return place
+		}
+	}
+	return at
+}
+
+// keyLines maps each key of a TOML text to "file:line: key"; of a key that
+// stands twice, the last one counts.
+func keyLines(file, text string) map[string]string {
+	lines := make(map[string]string)
+	section := ""
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") && !strings.HasPrefix(line, "[[") {
+			section = strings.TrimSpace(strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")) + "."
+			continue
+		}
+		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+			key = section + strings.Trim(strings.TrimSpace(key), `"'`)
+			lines[key] = fmt.Sprintf("%s:%d: %s", file, n, key)
+		}
+	}
+	return lines
+}
+
+// placeOf finds where a key was set: its own line, or that of the table it was
+// set in. It is "" where the file says nothing of it.
+func placeOf(lines map[string]string, key string) string {
+	table, _, _ := strings.Cut(key, ".")
+	if own := lines[key]; own != "" || lines[table] == "" {
+		return own
+	}
+	return strings.TrimSuffix(lines[table], table) + key
+}
