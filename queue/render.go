@@ -31,7 +31,7 @@ func (c composer) Render(ctx context.Context, o ticketing.Outgoing) ([]byte, err
 		From: o.From, To: o.Recipient, ReplyTo: o.ReplyTo,
 		Subject: o.Subject, Date: o.CreatedAt,
 		MessageID: o.MessageID, InReplyTo: o.InReplyTo, References: o.References,
-		Text: o.Text, HTML: mail.RenderMarkdown(o.Text),
+		Text: o.Text, HTML: page(o),
 		AutoSubmitted:   autoSubmitted(o.Kind),
 		ListUnsubscribe: mailto(o.Unsubscribe),
 	})
@@ -42,6 +42,16 @@ func (c composer) Render(ctx context.Context, o ticketing.Outgoing) ([]byte, err
 		return raw, nil
 	}
 	return c.signer.Sign(ctx, from.domain, raw)
+}
+
+// page is the HTML form of a copy's Markdown. A participant's words are passed
+// on as they are: nobody meant them as Markdown, and what they would become is
+// not ours to say.
+func page(o ticketing.Outgoing) string {
+	if o.Kind == ticketing.OutgoingRelay {
+		return ""
+	}
+	return mail.RenderMarkdown(o.Text)
 }
 
 // autoSubmitted is the value of that field for mail that no person wrote, ""

@@ -106,3 +106,19 @@ func TestRenderRefuses(t *testing.T) {
 		t.Errorf("a mail that cannot be signed now: %v, want an error that passes", err)
 	}
 }
+
+func TestParticipantsWordsAreNoMarkdown(t *testing.T) {
+	o := sample()
+	o.Kind, o.Text = ticketing.OutgoingRelay, "<b>2 * 3 * 4</b> ![x](https://tracker.test/p.gif)"
+	raw, err := NewRenderer(nil).Render(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mail.ReadMessage(strings.NewReader(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ct := m.Header.Get("Content-Type"); !strings.HasPrefix(ct, "text/plain") {
+		t.Errorf("content type %q, want plain text only", ct)
+	}
+}
