@@ -3,21 +3,33 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth/arc"
+	"github.com/mxdesk/mxdesk/auth/dkim"
+	"github.com/mxdesk/mxdesk/auth/dmarc"
 	"github.com/mxdesk/mxdesk/auth/dns"
+	"github.com/mxdesk/mxdesk/auth/message"
+	"github.com/mxdesk/mxdesk/auth/spf"
 	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
+
+// mechanismTimeout bounds each of SPF, DKIM, ARC and DMARC.
+const mechanismTimeout = 10 * time.Second
 
 // Options are the settings of a Verifier. Zero values stand for the defaults.
 type Options struct {
 	// Hostname is our own name, the authserv-id of our results; default the
 	// envelope's, else "localhost".
 	Hostname string
-	// TrustedSealers are the domains whose ARC seals count; default none.
+	// TrustedSealers are domains whose ARC seals count, those of their
+	// subdomains included; default none.
 	TrustedSealers []string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
@@ -36,21 +48,191 @@ type Options struct {
 type Verifier struct {
 	resolver dns.Resolver
 	options  Options
+	sealers  []string
+	spf      *spf.Checker
+	dkim     *dkim.Verifier
+	arc      *arc.Verifier
 }
 
 // New returns a Verifier that asks r.
 func New(r dns.Resolver, o Options) *Verifier {
-	return &Verifier{resolver: r, options: o}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	v := &Verifier{
+		resolver: r, options: o,
+		spf:  spf.New(r, spf.Options{Now: o.Now, Timeout: mechanismTimeout}),
+		dkim: dkim.New(r, dkim.Options{Now: o.Now, Timeout: mechanismTimeout}),
+		arc:  arc.New(r, arc.Options{Now: o.Now, Timeout: mechanismTimeout}),
+	}
+	for _, s := range o.TrustedSealers {
+		if domain, err := dns.ASCII(s); err == nil {
+			v.sealers = append(v.sealers, domain)
+		}
+	}
+	return v
+}
+
+// check is one message on its way to a verdict.
+type check struct {
+	*Verifier
+	env     *ticketing.Envelope
+	message *message.Message
+	author  author
+
+	spf   spf.Result
+	dkim  []dkim.Result
+	arc   arc.Result
+	dmarc dmarc.Result
+	// vouched tells that a trusted sealer saw the mail pass.
+	vouched bool
 }
 
 // Verify judges a message. It never fails: what cannot be found out is a
-// temperror in the verdict.
+// temperror in the verdict. It returns within Options.Timeout as far as the
+// resolver heeds deadlines.
 func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) *ticketing.Verdict {
-	return &ticketing.Verdict{
-		SPF:     ticketing.SPFResult{Result: "none"},
-		DKIM:    []ticketing.DKIMResult{},
-		DMARC:   ticketing.DMARCResult{Result: "none"},
-		ARC:     ticketing.ARCResult{Result: "none", Sealers: []string{}},
-		Verdict: ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonNone},
+	start := v.options.Now()
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
+	defer cancel()
+	c := v.begin(env)
+	m, err := message.Read(raw, raw.Size(), message.Limits{})
+	if err != nil {
+		return c.unreadable(err)
 	}
+	c.message = m
+	c.author = readAuthor(m)
+
+	var work sync.WaitGroup
+	work.Go(func() { c.guarded(ctx, "spf", c.checkSPF, c.lostSPF) })
+	work.Go(func() { c.guarded(ctx, "dkim", c.checkDKIM, c.lostDKIM) })
+	work.Go(func() { c.guarded(ctx, "arc", c.checkARC, func() { c.arc = arc.Result{Result: arc.TempError} }) })
+	work.Wait()
+	c.guarded(ctx, "dmarc", c.checkDMARC, c.lostDMARC)
+
+	out := c.verdict()
+	if out.BodyHash, err = m.RelaxedBodyHash(); err != nil {
+		return c.unreadable(err)
+	}
+	if parent.Err() != nil {
+		out.Verdict = ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}
+	}
+	v.count(out)
+	v.options.Metrics.Took("all", v.options.Now().Sub(start))
+	return out
+}
+
+// VerifyEnvelope judges the client alone, by SPF.
+func (v *Verifier) VerifyEnvelope(ctx context.Context, env *ticketing.Envelope) *ticketing.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
+	defer cancel()
+	c := v.begin(env)
+	c.guarded(ctx, "spf", c.checkSPF, c.lostSPF)
+	out := c.verdict()
+	v.options.Metrics.Result("spf", out.SPF.Result)
+	return out
+}
+
+func (v *Verifier) begin(env *ticketing.Envelope) *check {
+	return &check{
+		Verifier: v, env: env,
+		spf: spf.Result{Result: spf.None}, arc: arc.Result{Result: arc.None},
+		dmarc: dmarc.Result{Result: dmarc.None, Disposition: dmarc.PolicyNone},
+	}
+}
+
+// guarded runs a mechanism. A panic there is logged, and lost makes a temperror
+// of it.
+func (c *check) guarded(ctx context.Context, name string, run func(context.Context), lost func()) {
+	start := c.options.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			c.options.Log.Error("mechanism panicked", "mechanism", name, "id", c.env.ID, "panic", p, "stack", string(debug.Stack()))
+			lost()
+		}
+		c.options.Metrics.Took(name, c.options.Now().Sub(start))
+	}()
+	run(ctx)
+}
+
+func (c *check) checkSPF(ctx context.Context) {
+	addr, helo := c.env.Client.Addr(), c.env.Helo
+	if c.env.TrustedUpstream {
+		addr, helo = c.client()
+	}
+	if addr.IsValid() {
+		c.spf = c.Verifier.spf.Check(ctx, spf.Query{IP: addr, Helo: helo, MailFrom: c.env.MailFrom, Receiver: c.hostname()})
+	}
+}
+
+// lostSPF keeps the domain: if it is aligned, DMARC has no result either.
+func (c *check) lostSPF() {
+	c.spf = spf.Result{Result: spf.TempError, Domain: addressDomain(cmp.Or(c.env.MailFrom, c.env.Helo)), Scope: spf.ScopeMailFrom}
+}
+
+func (c *check) checkDKIM(ctx context.Context) {
+	c.dkim = c.Verifier.dkim.Verify(ctx, c.message)
+	for i := range c.dkim {
+		// What stands behind the signed length may be anybody's.
+		// https://www.rfc-editor.org/rfc/rfc6376#section-8.2
+		if r := &c.dkim[i]; r.Result == dkim.Pass && r.BodyLimited {
+			r.Result, r.Reason = dkim.Policy, "only the beginning of the body is signed"
+		}
+	}
+}
+
+// lostDKIM assumes an aligned signature, as there may have been one.
+func (c *check) lostDKIM() {
+	c.dkim = []dkim.Result{{Result: dkim.TempError, Domain: c.author.domain}}
+}
+
+func (c *check) checkARC(ctx context.Context) { c.arc = c.Verifier.arc.Verify(ctx, c.message) }
+
+func (c *check) checkDMARC(ctx context.Context) {
+	if c.author.domain == "" {
+		if c.author.several {
+			c.dmarc.Result, c.dmarc.Disposition = dmarc.Fail, dmarc.PolicyQuarantine
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, mechanismTimeout)
+	defer cancel()
+	in := dmarc.Input{From: c.author.domain, SPF: dmarc.Identifier{Result: c.spf.Result, Domain: c.spf.Domain}}
+	for _, r := range c.dkim {
+		in.DKIM = append(in.DKIM, dmarc.Identifier{Result: r.Result, Domain: r.Domain})
+	}
+	c.dmarc = dmarc.Evaluate(ctx, c.resolver, in)
+	if c.dmarc.Result != dmarc.Pass {
+		c.vouched = c.sealerVouches(ctx)
+	}
+}
+
+func (c *check) lostDMARC() {
+	c.dmarc = dmarc.Result{Result: dmarc.TempError, Domain: c.author.domain, Disposition: dmarc.PolicyNone}
+}
+
+// hostname is our own name.
+func (c *check) hostname() string {
+	return cmp.Or(c.options.Hostname, c.env.Hostname, "localhost")
+}
+
+func (v *Verifier) count(out *ticketing.Verdict) {
+	m := v.options.Metrics
+	m.Result("spf", out.SPF.Result)
+	for _, r := range out.DKIM {
+		m.Result("dkim", r.Result)
+	}
+	if len(out.DKIM) == 0 {
+		m.Result("dkim", "none")
+	}
+	m.Result("arc", out.ARC.Result)
+	m.Result("dmarc", out.DMARC.Result)
+	m.Result("verdict", string(out.Verdict.Action))
 }

@@ -1,0 +1,290 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/mxdesk/mxdesk/auth/dns"
+	"github.com/mxdesk/mxdesk/metrics"
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+const plainMail = "From: Ann <ann@example.com>\r\nTo: desk@desk.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
+
+const zoneText = `
+example.com: v=spf1 ip4:192.0.2.1 -all
+example.net: v=spf1 -all
+slow.example: TIMEOUT
+s._domainkey.slow.example: TIMEOUT
+s._domainkey.relay.example: TIMEOUT
+_dmarc.slow.example: v=DMARC1; p=reject
+_dmarc.broken.example: TIMEOUT
+_dmarc.odd.example: v=DMARC1; p=rejects
+_dmarc.reject.example: v=DMARC1; p=reject
+_dmarc.set-aside.example: v=DMARC1; p=quarantine
+_dmarc.test.example: v=DMARC1; p=reject; t=y
+_dmarc.lax.example: v=DMARC1; p=none
+`
+
+func keyedZone(t *testing.T) dns.Resolver {
+	key := keyRecord(t)
+	text := zoneText
+	for _, d := range []string{"example.com", "reject.example", "forward.example", "mx.forward.example", "other.example", "xn--mnchen-3ya.example"} {
+		text += "s._domainkey." + d + ": " + key + "\n"
+	}
+	return zone(t, text)
+}
+
+func from(address string) string {
+	return strings.Replace(plainMail, "ann@example.com", address, 1)
+}
+
+func TestVerdict(t *testing.T) {
+	r := keyedZone(t)
+	sealed := func(domain, results string) string {
+		return seal(t, domain, domain+"; "+results, from("ann@reject.example"))
+	}
+	limited := signLength(t, "reject.example", from("ann@reject.example"))
+	tests := []struct {
+		name, mailFrom, text string
+		want                 string // spf dkim… arc dmarc: action reason [aligned]
+	}{
+		{"nothing known", "", from("ann@nowhere.example"), "none - none none: accept none"},
+		{"spf pass", "ann@example.com", plainMail, "pass - none none: accept none aligned"},
+		{"spf fail alone", "ann@example.net", from("ann@example.net"), "fail - none none: accept none"},
+		{"dkim pass", "", sign(t, "example.com", plainMail), "none pass none none: accept none aligned"},
+		{"dkim pass of another", "", sign(t, "other.example", plainMail), "none pass none none: accept none"},
+		{"dmarc pass", "", sign(t, "reject.example", from("ann@reject.example")), "none pass none pass: accept dmarc-pass aligned"},
+		{"line feeds", "", strings.ReplaceAll(sign(t, "reject.example", from("ann@reject.example")), "\r\n", "\n"), "none pass none pass: accept dmarc-pass aligned"},
+		{"dmarc reject", "ann@example.com", from("ann@reject.example"), "pass - none fail: reject dmarc-reject"},
+		{"signed length", "", limited, "none policy none fail: reject dmarc-reject"},
+		{"dmarc quarantine", "", from("ann@set-aside.example"), "none - none fail: hold dmarc-quarantine"},
+		{"dmarc test mode", "", from("ann@test.example"), "none - none fail: hold dmarc-quarantine"},
+		{"dmarc none", "", from("ann@lax.example"), "none - none fail: accept none"},
+		{"record broken", "", from("ann@odd.example"), "none - none permerror: accept dmarc-permerror"},
+		{"record not to be had", "", from("ann@broken.example"), "none - none temperror: accept auth-temperror"},
+		{"spf not to be had", "ann@slow.example", from("ann@slow.example"), "temperror - none temperror: accept auth-temperror"},
+		{"dkim not to be had", "", sign(t, "slow.example", from("ann@slow.example")), "none temperror none temperror: accept auth-temperror"},
+		{"spf not to be had, no policy", "ann@slow.example", from("ann@nowhere.example"), "temperror - none none: accept auth-temperror"},
+		{"spf not to be had, dkim pass", "ann@slow.example", sign(t, "example.com", plainMail), "temperror pass none none: accept none aligned"},
+		{"not to be had, and not theirs", "ann@slow.example", from("ann@reject.example"), "temperror - none fail: reject dmarc-reject"},
+
+		{"trusted sealer", "", sealed("forward.example", "dmarc=pass header.from=reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer's host", "", sealed("mx.forward.example", "dmarc=pass header.from=reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer saw dkim", "", sealed("forward.example", "dkim=pass header.d=reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer saw dkim by i", "", sealed("forward.example", "dkim=pass header.i=@mail.reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer saw spf", "", sealed("forward.example", "spf=pass smtp.mailfrom=ann@reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer saw nothing", "", sealed("forward.example", "dmarc=fail header.from=reject.example"), "none - pass fail: reject dmarc-reject"},
+		{"trusted sealer saw another", "", sealed("forward.example", "dmarc=pass header.from=example.com; dkim=pass header.d=example.com"), "none - pass fail: reject dmarc-reject"},
+		{"claim in a comment", "", sealed("forward.example", "dmarc=fail (dmarc=pass header.from=reject.example) header.from=reject.example"), "none - pass fail: reject dmarc-reject"},
+		{"claim in quotes", "", sealed("forward.example", `spf=fail reason="x; dmarc=pass header.from=reject.example"`), "none - pass fail: reject dmarc-reject"},
+		{"unknown sealer", "", sealed("other.example", "dmarc=pass header.from=reject.example"), "none - pass fail: reject dmarc-reject"},
+		{"chain broken", "", strings.Replace(sealed("forward.example", "dmarc=pass header.from=reject.example"), "Hello.", "Hullo.", 1), "none - fail fail: reject dmarc-reject"},
+		{"trusted key not to be had", "", sealed("relay.example", "dmarc=pass header.from=reject.example"), "none - temperror fail: tempfail auth-temperror"},
+		{"other key not to be had", "", sealed("slow.example", "dmarc=pass header.from=reject.example"), "none - temperror fail: reject dmarc-reject"},
+
+		{"no From", "", "Subject: x\r\n\r\nx\r\n", "none - none none: accept from-not-one"},
+		{"empty", "", "", "none - none none: accept from-not-one"},
+		{"From without address", "", from("nobody"), "none - none none: accept from-not-one"},
+		{"two domains", "", sign(t, "example.com", from("ann@example.com>, <bob@example.net")), "none pass none fail: hold from-not-one"},
+		{"one domain twice", "ann@example.com", from("ann@example.com>, <bob@example.com"), "pass - none none: accept from-not-one"},
+		{"one domain twice, policy", "", from("ann@reject.example>, <bob@reject.example"), "none - none fail: reject dmarc-reject"},
+		{"two fields of one domain", "", "From: bob@example.com\r\n" + sign(t, "example.com", plainMail), "none fail none fail: hold from-not-one"},
+		{"address literal", "", from("ann@[192.0.2.1]"), "none - none none: accept none"},
+		{"international domain", "", sign(t, "xn--mnchen-3ya.example", from("ann@München.example")), "none pass none none: accept none aligned"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := New(r, Options{TrustedSealers: []string{"forward.example", "relay.example"}})
+			got := v.Verify(t.Context(), envelope(tt.mailFrom), raw(tt.text))
+			if s := summary(got); s != tt.want {
+				t.Errorf("%s\nwant %s\n%+v", s, tt.want, got)
+			}
+		})
+	}
+}
+
+// summary is a verdict in few words.
+func summary(v *ticketing.Verdict) string {
+	words := []string{v.SPF.Result}
+	for _, r := range v.DKIM {
+		words = append(words, r.Result)
+	}
+	if len(v.DKIM) == 0 {
+		words = append(words, "-")
+	}
+	words = append(words, v.ARC.Result, v.DMARC.Result+":", string(v.Verdict.Action), v.Verdict.Reason)
+	if v.Aligned() {
+		words = append(words, "aligned")
+	}
+	return strings.Join(words, " ")
+}
+
+func TestUpstreamIsNeverRefused(t *testing.T) {
+	r := keyedZone(t)
+	env := envelope("ann@example.net")
+	env.TrustedUpstream = true
+	received := "Received: from mail.example.net (unknown [198.51.100.7])\r\n\tby relay (Postfix); Mon, 1 Jan 2024 00:00:00 +0000\r\n"
+	got := New(r, Options{}).Verify(t.Context(), env, raw(received+from("ann@reject.example")))
+	if s := summary(got); s != "fail - none fail: hold dmarc-reject" {
+		t.Error(s)
+	}
+	if got.DMARC.Disposition != "quarantine" {
+		t.Errorf("disposition %s", got.DMARC.Disposition)
+	}
+	got = New(r, Options{}).Verify(t.Context(), env, raw(plainMail))
+	if s := summary(got); s != "none - none none: accept none" {
+		t.Error(s)
+	}
+}
+
+func TestTempfailOption(t *testing.T) {
+	v := New(keyedZone(t), Options{TempfailOnTemperror: true})
+	got := v.Verify(t.Context(), envelope(""), raw(from("ann@broken.example")))
+	if s := summary(got); s != "none - none temperror: tempfail auth-temperror" {
+		t.Error(s)
+	}
+}
+
+// panicky breaks every lookup of one type.
+type panicky struct {
+	dns.Resolver
+	name string
+}
+
+func (p panicky) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	if strings.HasSuffix(name, p.name) {
+		panic("boom")
+	}
+	return p.Resolver.TXT(ctx, name)
+}
+
+func TestPanicIsTemperror(t *testing.T) {
+	tests := []struct{ name, mailFrom, text, want string }{
+		{"reject.example", "ann@reject.example", from("ann@other.example"), "temperror - none none: accept auth-temperror"},
+		{"_dmarc.reject.example", "", from("ann@reject.example"), "none - none temperror: accept auth-temperror"},
+	}
+	for _, tt := range tests {
+		var log bytes.Buffer
+		v := New(panicky{keyedZone(t), tt.name}, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		got := v.Verify(t.Context(), envelope(tt.mailFrom), raw(tt.text))
+		if s := summary(got); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+		if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "id=t1") {
+			t.Errorf("%s: log %s", tt.name, log.String())
+		}
+	}
+}
+
+// TestLostMechanism checks that a mail whose policy is to refuse is not refused
+// when one of the mechanisms broke.
+func TestLostMechanism(t *testing.T) {
+	for name, lose := range map[string]func(*check){
+		"spf":  func(c *check) { c.lostSPF() },
+		"dkim": func(c *check) { c.lostDKIM() },
+		"arc":  func(c *check) { c.arc.Result = "temperror" },
+	} {
+		c := New(keyedZone(t), Options{}).begin(envelope("ann@reject.example"))
+		c.author = author{domain: "reject.example", single: true}
+		lose(c)
+		c.checkDMARC(t.Context())
+		if d := c.decide(); d.Action == ticketing.ActionReject {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// stuck answers nothing before the deadline.
+type stuck struct{ dns.Resolver }
+
+func (stuck) TXT(ctx context.Context, _ string) ([]string, bool, error) {
+	<-ctx.Done()
+	return nil, false, errors.Join(dns.ErrTemporary, ctx.Err())
+}
+
+func TestDeadline(t *testing.T) {
+	text := sign(t, "reject.example", from("ann@reject.example"))
+	signed := time.Now()
+	now := func() time.Time { return signed } // the bubble's clock begins long before
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		got := New(stuck{}, Options{Now: now}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
+		if took := time.Since(start); took != 2*mechanismTimeout {
+			t.Errorf("took %s", took)
+		}
+		if s := summary(got); s != "temperror temperror none temperror: accept auth-temperror" {
+			t.Error(s)
+		}
+		start = time.Now()
+		New(stuck{}, Options{Now: now, Timeout: 3 * time.Second}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("took %s", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		got = New(stuck{}, Options{Now: now}).Verify(ctx, envelope("ann@reject.example"), raw(text))
+		if got.Verdict != (ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}) {
+			t.Errorf("%+v", got.Verdict)
+		}
+	})
+}
+
+// unreadable is a message on a broken disk.
+type unreadable struct{ rawMessage }
+
+func (unreadable) ReadAt([]byte, int64) (int, error) { return 0, errors.New("bad sector") }
+
+func TestUnreadable(t *testing.T) {
+	v := New(keyedZone(t), Options{})
+	got := v.Verify(t.Context(), envelope(""), unreadable{rawMessage{strings.NewReader(plainMail)}})
+	if s := summary(got); s != "none - none none: tempfail verifier-deadline" {
+		t.Error(s)
+	}
+	got = v.Verify(t.Context(), envelope(""), raw("X: "+strings.Repeat("x", 300<<10)+"\r\n"+plainMail))
+	if s := summary(got); s != "none - none none: hold verifier-deadline" {
+		t.Error(s)
+	}
+}
+
+func TestBodyHash(t *testing.T) {
+	v := New(keyedZone(t), Options{})
+	hash := func(text string) [32]byte { return v.Verify(t.Context(), envelope(""), raw(text)).BodyHash }
+	first := hash(plainMail)
+	if first == [32]byte{} || hash(strings.ReplaceAll(plainMail, "\r\n", "\n")) != first || hash(plainMail+"\r\n\r\n") != first {
+		t.Error("the hash depends on line ends")
+	}
+	if hash(plainMail+"More.\r\n") == first {
+		t.Error("the hash does not depend on the body")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	v := New(keyedZone(t), Options{Metrics: metrics.New(reg).Auth})
+	v.Verify(t.Context(), envelope("ann@example.com"), raw(sign(t, "reject.example", from("ann@reject.example"))))
+	want := `
+# HELP mxdesk_auth_results_total Results of authentication by mechanism, in the words of RFC 8601.
+# TYPE mxdesk_auth_results_total counter
+mxdesk_auth_results_total{mechanism="arc",result="none"} 1
+mxdesk_auth_results_total{mechanism="dkim",result="pass"} 1
+mxdesk_auth_results_total{mechanism="dmarc",result="pass"} 1
+mxdesk_auth_results_total{mechanism="spf",result="pass"} 1
+mxdesk_auth_results_total{mechanism="verdict",result="accept"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mxdesk_auth_results_total"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(reg, "mxdesk_auth_seconds"); n != 5 || err != nil {
+		t.Errorf("%d durations, %v", n, err)
+	}
+}

@@ -1,0 +1,220 @@
+package auth
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-msgauth/authres"
+
+	"github.com/mxdesk/mxdesk/auth/arc"
+	"github.com/mxdesk/mxdesk/auth/message"
+	"github.com/mxdesk/mxdesk/auth/spf"
+)
+
+// controlPrefix begins the names of header fields that only we may write.
+const controlPrefix = "x-mxdesk-"
+
+// maxResults bounds the results read from one Authentication-Results field.
+const maxResults = 100
+
+// Forged tells whether a header field of incoming mail claims to be ours:
+// authentication results under our name, or one of our control fields.
+//
+// https://www.rfc-editor.org/rfc/rfc8601#section-5
+func Forged(f message.Field, hostname string) bool {
+	if strings.HasPrefix(strings.ToLower(f.Name), controlPrefix) {
+		return true
+	}
+	if !strings.EqualFold(f.Name, "Authentication-Results") {
+		return false
+	}
+	return strings.EqualFold(authservID(f.Value()), strings.TrimSuffix(hostname, "."))
+}
+
+// authservID returns the name in front of results, without version and dot.
+func authservID(value string) string {
+	id, _, _ := strings.Cut(strings.TrimSpace(plain(value)), ";")
+	id = strings.Map(func(r rune) rune {
+		if r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, id)
+	if i := strings.IndexAny(strings.TrimSpace(id), " \t/"); i >= 0 {
+		id = strings.TrimSpace(id)[:i]
+	}
+	return strings.TrimSuffix(strings.TrimSpace(id), ".")
+}
+
+// format returns the value of our Authentication-Results field.
+//
+// https://www.rfc-editor.org/rfc/rfc8601#section-2.2
+func (c *check) format() string {
+	var list []authres.Result
+	add := func(method, result string, properties ...string) {
+		g := &authres.GenericResult{Method: method, Value: authres.ResultValue(result), Params: map[string]string{}}
+		for i := 0; i < len(properties); i += 2 {
+			g.Params[properties[i]] = token(properties[i+1])
+		}
+		list = append(list, g)
+	}
+	if c.spf.Result != spf.None || c.spf.Domain != "" || len(c.dkim) > 0 || c.author.domain != "" || c.arc.Result != arc.None {
+		scope := "smtp.mailfrom"
+		if c.spf.Scope == spf.ScopeHelo {
+			scope = "smtp.helo"
+		}
+		add("spf", c.spf.Result, scope, c.spf.Domain)
+		c.formatMessage(add)
+	}
+	// A method without properties leaves a space behind; values hold no semicolon.
+	return strings.TrimRight(strings.ReplaceAll(authres.Format(token(c.hostname()), list), " ;", ";"), " ")
+}
+
+// formatMessage adds the results that need a message.
+func (c *check) formatMessage(add func(method, result string, properties ...string)) {
+	if c.message == nil {
+		return
+	}
+	for _, r := range c.dkim {
+		add("dkim", r.Result, "reason", r.Reason, "header.d", r.Domain, "header.s", r.Selector, "header.a", r.Algorithm, "header.b", r.BPrefix)
+	}
+	if len(c.dkim) == 0 {
+		add("dkim", "none")
+	}
+	add("dmarc", c.dmarc.Result, "header.from", c.dmarc.Domain, "policy.dmarc", c.dmarc.Policy)
+	if c.arc.Result != arc.None {
+		oldest := ""
+		if c.arc.Result == arc.Pass {
+			oldest = strconv.Itoa(c.arc.OldestPass)
+		}
+		add("arc", c.arc.Result, "reason", c.arc.Reason, "header.oldest-pass", oldest)
+	}
+}
+
+// token makes outside text harmless in a field: only characters that need no
+// care there, and spaces, stay; the rest becomes "?".
+func token(s string) string {
+	const plain = " !#$%&'*+-./_{|}~"
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(plain, r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
+
+// methodResult is one result in an Authentication-Results field of others.
+type methodResult struct {
+	method, result string            // in lower case
+	properties     map[string]string // by ptype.property in lower case; the first of a name counts
+}
+
+// parseResults reads the value of an Authentication-Results field. What cannot
+// be read is left out.
+//
+// https://www.rfc-editor.org/rfc/rfc8601#section-2.2
+func parseResults(value string) []methodResult {
+	var list []methodResult
+	_, rest, _ := cutUnquoted(plain(value), ';')
+	for rest != "" && len(list) < maxResults {
+		var part string
+		part, rest, _ = cutUnquoted(rest, ';')
+		words := splitWords(part)
+		if len(words) == 0 {
+			continue
+		}
+		method, result, ok := strings.Cut(words[0], "=")
+		if !ok {
+			continue
+		}
+		method, _, _ = strings.Cut(method, "/") // version
+		m := methodResult{strings.ToLower(method), strings.ToLower(result), map[string]string{}}
+		for _, w := range words[1:] {
+			name, value, _ := strings.Cut(w, "=")
+			if name = strings.ToLower(name); m.properties[name] == "" {
+				m.properties[name] = value
+			}
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// plain takes the comments out of a structured value; quoted strings stay.
+func plain(s string) string {
+	var out strings.Builder
+	quoted, depth := false, 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && (quoted || depth > 0) && i+1 < len(s):
+			if depth == 0 {
+				out.WriteString(s[i : i+2])
+			}
+			i++
+			continue
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case c == '(' && !quoted:
+			depth++
+			continue
+		case c == ')' && !quoted && depth > 0:
+			if depth--; depth == 0 {
+				out.WriteByte(' ')
+			}
+			continue
+		}
+		if depth == 0 {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
+}
+
+// cutUnquoted cuts s at the first separator outside of quoted strings.
+func cutUnquoted(s string, separator byte) (before, after string, found bool) {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == separator && !quoted:
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+// splitWords splits at white space outside of quoted strings, and takes the
+// quotes off.
+func splitWords(s string) []string {
+	var words []string
+	var word strings.Builder
+	quoted, open := false, false
+	end := func() {
+		if open {
+			words = append(words, word.String())
+		}
+		word.Reset()
+		open = false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && quoted && i+1 < len(s):
+			i++
+			word.WriteByte(s[i])
+		case c == '"':
+			quoted, open = !quoted, true
+		case !quoted && (c == ' ' || c == '\t'):
+			end()
+		default:
+			word.WriteByte(c)
+			open = true
+		}
+	}
+	end()
+	return words
+}

@@ -1,0 +1,177 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/mxdesk/mxdesk/auth/arc"
+	"github.com/mxdesk/mxdesk/auth/dkim"
+	"github.com/mxdesk/mxdesk/auth/dmarc"
+	"github.com/mxdesk/mxdesk/auth/message"
+	"github.com/mxdesk/mxdesk/auth/spf"
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// verdict puts the results of the mechanisms together and decides.
+func (c *check) verdict() *ticketing.Verdict {
+	v := &ticketing.Verdict{
+		SPF: ticketing.SPFResult{
+			Result: c.spf.Result, Domain: c.spf.Domain, Scope: c.spf.Scope,
+			Explanation: c.spf.Explanation, Mechanism: c.spf.Mechanism,
+		},
+		DKIM: make([]ticketing.DKIMResult, len(c.dkim)),
+		DMARC: ticketing.DMARCResult{
+			Result: c.dmarc.Result, Domain: c.dmarc.Domain, Policy: c.dmarc.Policy, Disposition: c.dmarc.Disposition,
+			AlignedSPF: c.dmarc.AlignedSPF, AlignedDKIM: c.dmarc.AlignedDKIM,
+		},
+		ARC:                   ticketing.ARCResult{Result: c.arc.Result, Sealers: append([]string{}, c.arc.Sealers...), Reason: c.arc.Reason},
+		AuthenticationResults: c.format(),
+	}
+	for i, r := range c.dkim {
+		v.DKIM[i] = ticketing.DKIMResult{
+			Result: r.Result, Domain: r.Domain, Selector: r.Selector, Algorithm: r.Algorithm, KeyBits: r.KeyBits, Reason: r.Reason,
+		}
+	}
+	if c.author.single {
+		v.FromDomain = c.author.domain
+	}
+	v.Verdict = c.decide()
+	if v.DMARC.Disposition != dmarc.PolicyNone {
+		v.DMARC.Disposition = dispositions[v.Verdict.Action]
+	}
+	return v
+}
+
+// dispositions are the words of DMARC for what is done. To ask the client to
+// come again is none of them.
+var dispositions = map[ticketing.Action]string{
+	ticketing.ActionAccept:   dmarc.PolicyNone,
+	ticketing.ActionTempfail: dmarc.PolicyNone,
+	ticketing.ActionHold:     dmarc.PolicyQuarantine,
+	ticketing.ActionReject:   dmarc.PolicyReject,
+}
+
+// decide says what is to be done with the mail. A trusted upstream would bounce
+// what we refuse, so that its mail is held instead.
+func (c *check) decide() ticketing.Decision {
+	d := c.policy()
+	if d.Action == ticketing.ActionReject && c.env.TrustedUpstream {
+		d.Action = ticketing.ActionHold
+	}
+	accepted := d.Reason == ticketing.ReasonNone || d.Reason == ticketing.ReasonDMARCPass || d.Reason == ticketing.ReasonTrustedARC
+	if accepted && c.message != nil && !c.author.single {
+		d.Reason = ticketing.ReasonManyFrom
+	}
+	return d
+}
+
+// policy is the decision by the results alone.
+func (c *check) policy() ticketing.Decision {
+	accept := func(reason string) ticketing.Decision {
+		return ticketing.Decision{Action: ticketing.ActionAccept, Reason: reason}
+	}
+	switch {
+	case c.author.several:
+		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonManyFrom}
+	case c.dmarc.Result == dmarc.Pass:
+		return accept(ticketing.ReasonDMARCPass)
+	case c.vouched:
+		return accept(ticketing.ReasonTrustedARC)
+	case c.dmarc.Disposition == dmarc.PolicyReject:
+		return c.refusal()
+	case c.dmarc.Disposition == dmarc.PolicyQuarantine:
+		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonDMARCQuarantine}
+	case c.dmarc.Result == dmarc.TempError && c.options.TempfailOnTemperror:
+		return ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonTempError}
+	case c.dmarc.Result == dmarc.TempError:
+		return accept(ticketing.ReasonTempError)
+	case c.dmarc.Result == dmarc.PermError:
+		return accept(ticketing.ReasonDMARCPermError)
+	case c.unsure():
+		return accept(ticketing.ReasonTempError)
+	}
+	return accept(ticketing.ReasonNone)
+}
+
+// refusal is what follows from a policy of reject. A trusted sealer may vouch
+// for the mail when its key can be had again, so the client is to come again.
+func (c *check) refusal() ticketing.Decision {
+	if n := len(c.arc.Sealers); c.arc.Result == arc.TempError && (n == 0 || c.trusts(c.arc.Sealers[n-1])) {
+		return ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonTempError}
+	}
+	return ticketing.Decision{Action: ticketing.ActionReject, Reason: ticketing.ReasonDMARCReject}
+}
+
+// unsure tells that a mechanism had no answer and that no other one vouches for
+// the mail.
+func (c *check) unsure() bool {
+	if c.dmarc.AlignedSPF || c.dmarc.AlignedDKIM {
+		return false
+	}
+	for _, r := range c.dkim {
+		if r.Result == dkim.TempError {
+			return true
+		}
+	}
+	return c.spf.Result == spf.TempError
+}
+
+// unreadable is the verdict on a mail that could not be read: one whose header
+// is beyond all bounds is for people to look at, all else is our own failure.
+func (c *check) unreadable(err error) *ticketing.Verdict {
+	c.options.Log.Error("message not readable", "id", c.env.ID, "error", err)
+	v := c.verdict()
+	v.Verdict = ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}
+	if errors.Is(err, message.ErrTooLarge) {
+		v.Verdict.Action = ticketing.ActionHold
+	}
+	c.count(v)
+	return v
+}
+
+// trusts tells whether the seals of a domain count.
+func (v *Verifier) trusts(sealer string) bool {
+	for _, s := range v.sealers {
+		if sealer == s || strings.HasSuffix(sealer, "."+s) {
+			return true
+		}
+	}
+	return false
+}
+
+// sealerVouches tells whether the newest sealer of a sound chain is trusted and
+// saw the mail of this From domain pass.
+//
+// https://www.rfc-editor.org/rfc/rfc8617#section-7.2.1
+func (c *check) sealerVouches(ctx context.Context) bool {
+	n := len(c.arc.Sealers)
+	if c.arc.Result != arc.Pass || c.arc.BodyLimited || n == 0 || len(c.arc.AAR) != n || !c.trusts(c.arc.Sealers[n-1]) {
+		return false
+	}
+	saw := dmarc.Input{From: c.author.domain}
+	for _, m := range parseResults(c.arc.AAR[n-1]) {
+		if m.result != "pass" {
+			continue
+		}
+		id := dmarc.Identifier{Result: dmarc.Pass}
+		switch m.method {
+		case "dmarc":
+			if addressDomain(m.properties["header.from"]) == c.author.domain {
+				return true
+			}
+		case "spf":
+			if id.Domain = addressDomain(m.properties["smtp.mailfrom"]); id.Domain != "" {
+				saw.SPF = id
+			}
+		case "dkim":
+			id.Domain = addressDomain(m.properties["header.d"])
+			if id.Domain == "" {
+				id.Domain = addressDomain(m.properties["header.i"])
+			}
+			saw.DKIM = append(saw.DKIM, id)
+		}
+	}
+	then := dmarc.Evaluate(ctx, c.resolver, saw)
+	return then.AlignedSPF || then.AlignedDKIM
+}
