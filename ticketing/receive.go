@@ -128,7 +128,7 @@ func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome,
 		return Outcome{}, err
 	}
 	switch {
-	case s.hold != "" && !rx.in.Release:
+	case s.hold != "":
 		return rx.hold(p, s.hold)
 	case th.ticket == nil:
 		return rx.open(p, route, labelsOf(group))

@@ -17,6 +17,7 @@ type speech struct {
 // speaker is what is known of a mail's author with regard to a ticket.
 type speaker struct {
 	aligned     bool
+	released    bool   // an agent let the mail through that was held
 	policyFails bool   // the From domain's own policy, or ours, sets the mail aside
 	policy      string // the reason
 	machine     bool
@@ -28,7 +29,7 @@ type speaker struct {
 // judge decides what a mail may do. The rules are promise 7's: identity is
 // checked, and shown.
 func judge(by threadBy, s speaker) speech {
-	if s.policyFails {
+	if s.policyFails && !s.released {
 		return speech{hold: s.policy}
 	}
 	sp := speech{kind: CommentPublic, verified: s.aligned, active: !s.machine}
@@ -38,9 +39,7 @@ func judge(by threadBy, s speaker) speech {
 	case by == byToken && s.owner:
 		sp.share = !s.machine
 		sp.invite = s.aligned && !s.machine
-	case by == byToken && s.machine:
-		sp.kind = CommentInternal
-	case by == byToken && s.aligned:
+	case by == byToken && (s.machine || s.aligned || s.released):
 		sp.kind = CommentInternal
 	case by == byToken:
 		return speech{hold: "token-of-another"}
@@ -60,11 +59,12 @@ func (rx *receiver) speech(th thread) (speech, error) {
 	m, v := rx.in.Message, rx.in.Verdict
 	s := speaker{
 		aligned:     v.Aligned(),
+		released:    rx.in.Release,
 		policyFails: v.Verdict.Action != ActionAccept,
 		policy:      v.Verdict.Reason,
 		machine:     m.Machine.Class != MachineNone && m.Machine.Class != MachineList && m.Machine.Class != MachineCalendar,
 	}
-	if th.ours {
+	if th.ours && !rx.in.Release {
 		return speech{hold: "own-mail-returned"}, nil
 	}
 	if th.ticket != nil {
