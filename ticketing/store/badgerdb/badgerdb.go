@@ -86,7 +86,7 @@ func badgerOptions(dir string, o Options) badger.Options {
 	b.NumCompactors = 2
 	b.Compression = options.None
 	b.ChecksumVerificationMode = options.OnBlockRead
-	b.BlockCacheSize = o.BlockCacheBytes
+	b.BlockCacheSize = 0 // uncompressed blocks are read where they are mapped
 	b.IndexCacheSize = o.IndexCacheBytes
 	return b
 }

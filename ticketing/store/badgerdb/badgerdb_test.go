@@ -85,7 +85,7 @@ func TestOptions(t *testing.T) {
 		t.Error("large values would go to the value log, whose failed sync is only logged")
 	case o.MemTableSize*15/100 < 2<<20+2<<16:
 		t.Error("a full batch does not fit a transaction")
-	case o.BlockCacheSize == 0 || o.IndexCacheSize == 0:
+	case o.IndexCacheSize == 0:
 		t.Error("memory is not bounded")
 	}
 }

@@ -35,7 +35,6 @@ var (
 const (
 	DefaultReserveBytes    = 64 << 20
 	DefaultInlineBytes     = 32 << 10
-	DefaultBlockCacheBytes = 32 << 20
 	DefaultIndexCacheBytes = 64 << 20
 	DefaultCloseTimeout    = 10 * time.Second
 )
@@ -52,8 +51,8 @@ type Options struct {
 	// values. More go to a segment, which costs a second sync but spares
 	// Badger's tables.
 	InlineBytes int64
-	// BlockCacheBytes and IndexCacheBytes bound what Badger keeps of its tables.
-	BlockCacheBytes, IndexCacheBytes int64
+	// IndexCacheBytes bounds what Badger keeps of its tables' indexes.
+	IndexCacheBytes int64
 	// CloseTimeout is how long Close waits for open snapshots.
 	CloseTimeout time.Duration
 	// Segments are the options of the blob files; Log, Now and Room are set from here.
@@ -72,9 +71,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.InlineBytes == 0 {
 		o.InlineBytes = DefaultInlineBytes
-	}
-	if o.BlockCacheBytes == 0 {
-		o.BlockCacheBytes = DefaultBlockCacheBytes
 	}
 	if o.IndexCacheBytes == 0 {
 		o.IndexCacheBytes = DefaultIndexCacheBytes
