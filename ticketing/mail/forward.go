@@ -57,20 +57,27 @@ func inlineForward(text string, forward, reply bool) *ticketing.Forwarded {
 		if line == "" {
 			continue
 		}
-		strong := isForwardLine(line) || dashedWords.MatchString(line) && !isOriginal(line)
-		if strong {
-			if f := view.below(lines, i); f != nil {
+		if maybeMarked(line) {
+			if f := view.strong(lines, i); f != nil {
 				return f
 			}
-		}
-		if f := view.oneLine(lines, i); f != nil {
-			return f
 		}
 		if found, f := view.weak(lines, i, forward, reply); found {
 			return f
 		}
 	}
 	return nil
+}
+
+// strong tries a line that only forwards have.
+func (v quoteView) strong(lines []string, i int) *ticketing.Forwarded {
+	line := v.plain[i]
+	if isForwardLine(line) || dashedWords.MatchString(line) && !isOriginal(line) {
+		if f := v.below(lines, i); f != nil {
+			return f
+		}
+	}
+	return v.oneLine(lines, i)
 }
 
 // quoteView is a text without quote marks, line by line.
@@ -128,6 +135,9 @@ func (v quoteView) oneLine(lines []string, i int) *ticketing.Forwarded {
 
 // block reads the header block at i; its lines may be glued into one.
 func (v quoteView) block(i int) (headerBlock, bool) {
+	if kind, _ := readLabel(v.plain[i]); kind == labelNone {
+		return headerBlock{}, false
+	}
 	if b, ok := gluedBlock(v.plain[i]); ok {
 		return b, true
 	}

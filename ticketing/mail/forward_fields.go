@@ -76,25 +76,20 @@ func mailDate(value string) string {
 // headline returns the line at i, joined with those it is wrapped into, when it
 // names a date and an author's address and ends with a colon.
 func (v quoteView) headline(i int) (n int, joined string) {
-	if strings.HasPrefix(v.plain[i], "http") {
+	if first := v.plain[i]; strings.HasPrefix(first, "http") || !strings.ContainsAny(first, "0123456789<") {
 		return 0, ""
 	}
-	for n = 1; n <= maxAttributionLines && i+n <= len(v.plain); n++ {
-		line := v.plain[i+n-1]
-		if line == "" {
-			return 0, ""
+	for n = 1; n <= maxAttributionLines && i+n <= len(v.plain) && v.plain[i+n-1] != ""; n++ {
+		bare := strings.TrimRight(v.plain[i+n-1], "*_ ")
+		if !strings.HasSuffix(bare, ":") && !strings.HasSuffix(bare, "：") {
+			continue
 		}
-		joined = strings.TrimSpace(joined + " " + line)
-		bare := strings.TrimRight(joined, "*_ ")
-		if strings.HasSuffix(bare, ":") || strings.HasSuffix(bare, "：") {
-			if someDate.MatchString(joined) && headAuthor.MatchString(joined) && (opener.MatchString(joined) || dateStart.MatchString(joined) || verbs.MatchString(joined)) {
-				return n, joined
-			}
-			return 0, ""
+		joined = strings.Join(v.plain[i:i+n], " ")
+		named := len(joined) <= 2*maxTrimWidth && strings.Contains(joined, "@") && someDate.MatchString(joined) && headAuthor.MatchString(joined)
+		if named && (opener.MatchString(joined) || dateStart.MatchString(joined) || hasVerb(joined)) {
+			return n, joined
 		}
-		if len(joined) > maxTrimWidth || n == 1 && !someDate.MatchString(joined) && !strings.Contains(joined, "<") {
-			return 0, ""
-		}
+		return 0, ""
 	}
 	return 0, ""
 }

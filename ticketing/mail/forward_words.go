@@ -23,6 +23,9 @@ var externalTag = regexp.MustCompile(`(?i)^\s*(?:\[(?:ext|external|extern|extern
 // forward or of a reply; some words can be both. With neither it returns the
 // subject as it is.
 func cutPrefix(subject string) (rest string, forward, reply bool) {
+	if !strings.ContainsAny(subject, ":：*[") {
+		return strings.TrimSpace(subject), false, false
+	}
 	subject = externalTag.ReplaceAllString(subject, "")
 	m := subjectPrefix.FindStringSubmatch(subject)
 	if m == nil {

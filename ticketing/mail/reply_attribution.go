@@ -3,7 +3,6 @@ package mail
 import (
 	"regexp"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -13,7 +12,6 @@ const (
 
 var (
 	verbs     = regexp.MustCompile(`(?:^|[^\p{L}])(?i:` + quoteVerbs + `)(?:[^\p{L}]|$)|` + quoteVerbsJoined)
-	verbLast  = regexp.MustCompile(`(?:^|[^\p{L}])(?i:` + quoteVerbs + `|` + quoteVerbsJoined + `)\W{0,12}$`)
 	opener    = regexp.MustCompile(`^\W*(?i:` + quoteOpeners + `)[\s,]+(?:\D{0,40})\d`)
 	dateStart = regexp.MustCompile(`^\W*(?:[\p{L}.]{1,14},?\s+)?\d{1,4}(?:[-/. 년年]|\p{L})`)
 	isoStart  = regexp.MustCompile(`^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:,? \d{1,2}:\d{2}(?::\d{2})?)?(?: GMT[+-]\d{1,2}:?\d{2})? \S`)
@@ -43,23 +41,17 @@ func markAttributions(kinds []byte, lines []string) {
 // endsAttribution is the cheap test: the last line has a colon or a verb at its
 // end, or is a date with a name.
 func endsAttribution(line string) bool {
+	if line == "" {
+		return false
+	}
 	bare := strings.TrimRight(line, "*_ >-\"")
 	if strings.HasSuffix(bare, ":") || strings.HasSuffix(bare, "：") {
 		return true
 	}
-	if strings.TrimLeft(bare, "> ") != "" && verbLast.MatchString(lastWords(bare)) {
+	if endsWithVerb(bare) {
 		return true
 	}
-	return isoStart.MatchString(line) && strings.Count(line, "<") == strings.Count(line, ">")
-}
-
-// lastWords is the end of a line, long enough for any verb.
-func lastWords(line string) string {
-	at := max(0, len(line)-maxVerb)
-	for at < len(line) && !utf8.RuneStart(line[at]) {
-		at++
-	}
-	return " " + line[at:]
+	return isDigit(line[0]) && (strings.Contains(line, "@") || strings.Contains(line, "GMT")) && strings.Count(line, "<") == strings.Count(line, ">") && isoStart.MatchString(line)
 }
 
 // attribution returns how many lines up to and with the last one make up the
@@ -96,7 +88,10 @@ func attribution(kinds []byte, lines []string, last int) int {
 // opensAttribution accepts the forms that begin with a word like `On`, or with
 // the date itself.
 func opensAttribution(text string) bool {
-	spoken := verbs.MatchString(text)
+	if !maybeOpens(text) {
+		return false
+	}
+	spoken := hasVerb(text)
 	switch {
 	case isoZone.MatchString(text):
 		return true
@@ -111,10 +106,30 @@ func opensAttribution(text string) bool {
 	return closed && (dateStart.MatchString(text) || opener.MatchString(text)) && anAddress.MatchString(text)
 }
 
+// maybeOpens is the cheap test for opensAttribution: a first word of the tables,
+// or a digit near the beginning.
+func maybeOpens(text string) bool {
+	head := cutText(text, 32)
+	if strings.ContainsAny(head, "0123456789") {
+		return true
+	}
+	text = strings.TrimLeftFunc(head, notLetter)
+	return openerStarts[strings.ToLower(firstWord(text))]
+}
+
+// openerStarts are the first words of quoteOpeners.
+var openerStarts = func() map[string]bool {
+	starts := map[string]bool{}
+	for _, w := range words(quoteOpeners) {
+		starts[firstWord(w)] = true
+	}
+	return starts
+}()
+
 // namesAuthor accepts the forms that begin with the author: `Ann <a@b> wrote:`,
 // and any line with an address, a date and a verb.
 func namesAuthor(text string) bool {
-	if !anAddress.MatchString(text) || !verbs.MatchString(text) {
+	if !strings.Contains(text, "@") || !hasVerb(text) || !anAddress.MatchString(text) {
 		return false
 	}
 	return nameFirst.MatchString(text) || someDate.MatchString(text) && strings.HasSuffix(text, ":")

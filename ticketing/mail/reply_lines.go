@@ -22,12 +22,11 @@ const (
 )
 
 var (
-	namedQuote  = regexp.MustCompile(`^\p{Lu}[\p{L}\d_-]{0,15}>(?:\s|$)`)
-	deviceLine  = regexp.MustCompile(`^(?i:` + deviceWords + `)$`)
-	links       = regexp.MustCompile(`<[^<>]{0,300}>|\(https?://[^()]{0,300}\)|https?://\S{0,300}`)
-	replyAbove  = regexp.MustCompile(`(?i)^\W*(?:please )?(?:type |write |enter )?(?:your )?reply above this line\W*$`)
-	brackets    = strings.NewReplacer("<", "", ">", "", "(", "", ")", "", "[", "", "]", "", "*", "", "_", "")
-	unsubscribe = regexp.MustCompile(`(?i)^unsubscribe: \S+$`)
+	namedQuote = regexp.MustCompile(`^\p{Lu}[\p{L}\d_-]{0,15}>(?:\s|$)`)
+	deviceLine = regexp.MustCompile(`^(?i:` + deviceWords + `)$`)
+	links      = regexp.MustCompile(`<[^<>]{0,300}>|\(https?://[^()]{0,300}\)|https?://\S{0,300}`)
+	replyAbove = regexp.MustCompile(`(?i)^\W*(?:please )?(?:type |write |enter )?(?:your )?reply above this line\W*$`)
+	brackets   = strings.NewReplacer("<", "", ">", "", "(", "", ")", "", "[", "", "]", "", "*", "", "_", "")
 )
 
 // classifyLines gives every line its kind.
@@ -51,16 +50,33 @@ func lineKind(line string) byte {
 	switch {
 	case line == "":
 		return kindEmpty
-	case line[0] == '>' || namedQuote.MatchString(line):
+	case line[0] == '>' || strings.Contains(cutText(line, 66), ">") && namedQuote.MatchString(line):
 		return kindQuote
-	case line == "--" || line == "—" || line == "ᐧ" || line == "__" || replyAbove.MatchString(line):
+	case line == "--" || line == "—" || line == "ᐧ" || line == "__" || isReplyAbove(line):
 		return kindDelimiter
-	case isOriginal(line) || isForwardLine(line):
+	case maybeMarked(line) && (isOriginal(line) || isForwardLine(line)):
 		return kindOriginal
-	case isDevice(line) || unsubscribe.MatchString(line):
+	case maybeDevice(line) && isDevice(line) || isUnsubscribe(line):
 		return kindSignature
 	}
 	return kindText
+}
+
+// maybeMarked is the cheap test for lines that begin with marks or end with a
+// colon.
+func maybeMarked(line string) bool {
+	r, _ := utf8.DecodeRuneInString(line)
+	return strings.ContainsRune(lineMarks, r) || strings.HasSuffix(line, ":") || strings.HasSuffix(line, "：")
+}
+
+func isReplyAbove(line string) bool {
+	return len(line) <= 120 && strings.Contains(strings.ToLower(line), "above this line") && replyAbove.MatchString(line)
+}
+
+// isUnsubscribe tells whether a list server wrote the line.
+func isUnsubscribe(line string) bool {
+	const label = "unsubscribe: "
+	return len(line) > len(label) && strings.EqualFold(line[:len(label)], label) && !strings.Contains(line[len(label):], " ")
 }
 
 // plainLine is a line as the rules look at it: short, without invisible
@@ -73,25 +89,35 @@ func plainLine(line string) string {
 		}
 		line = line[:cut]
 	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\u00a0' || r == '\u202f' || r == '\u2007' || r == '\t' || r == '\u3000':
-			return ' '
-		case unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, line))
+	if isASCII(line) {
+		return strings.TrimSpace(strings.ReplaceAll(line, "\t", " "))
+	}
+	return strings.TrimSpace(strings.Map(plainRune, line))
 }
+
+func plainRune(r rune) rune {
+	switch {
+	case r == '\u00a0' || r == '\u202f' || r == '\u2007' || r == '\t' || r == '\u3000':
+		return ' '
+	case r >= 0xad && unicode.Is(unicode.Cf, r):
+		return -1
+	}
+	return r
+}
+
+// lineMarks may stand at both ends of a line that introduces another mail.
+const lineMarks = "-–—_=*>• "
 
 // between returns what stands between dashes (or other marks) at both ends of
 // a line, in lower case, and how many marks open it.
 func between(line string) (inner string, marks int) {
-	const set = "-–—_=*>• "
-	inner = strings.TrimLeft(line, set)
-	marks = strings.Count(line[:len(line)-len(inner)], "-") + strings.Count(line[:len(line)-len(inner)], "–") +
-		strings.Count(line[:len(line)-len(inner)], "—") + strings.Count(line[:len(line)-len(inner)], "_") + strings.Count(line[:len(line)-len(inner)], "=")
-	inner = strings.TrimRight(inner, set+":：")
+	inner = strings.TrimLeft(line, lineMarks)
+	for _, r := range line[:len(line)-len(inner)] {
+		if strings.ContainsRune("-–—_=", r) {
+			marks++
+		}
+	}
+	inner = strings.TrimRight(inner, lineMarks+":：")
 	return strings.ToLower(strings.ReplaceAll(inner, "’", "'")), marks
 }
 

@@ -44,17 +44,23 @@ func Parse(h func(string) string, parts []Part, text string) []ticketing.Deliver
 	var reports []ticketing.DeliveryReport
 	switch {
 	case m.feedback != "":
+		m.cut()
 		reports = m.complaint()
 	case m.status != "":
+		m.cut()
 		reports = m.notification()
 	default:
 		reports = m.event()
 	}
 	if len(reports) == 0 && m.feedback == "" && m.isBounce() {
+		m.cut()
 		reports = m.bounce()
 	}
 	if len(reports) > maxReports {
 		reports = reports[:maxReports]
+	}
+	if len(reports) == 0 {
+		return nil
 	}
 	id := m.originalID()
 	for i := range reports {
@@ -105,11 +111,15 @@ func newMail(h func(string) string, parts []Part, text string) *report {
 	if m.status == "" && strings.Contains(m.text, "\nFinal-Recipient:") && strings.Contains(m.text, "\nAction:") {
 		m.status = m.text
 	}
+	return m
+}
+
+// cut separates the words of the system from the copy of the original mail.
+func (m *report) cut() {
 	var below string
 	if m.text, below = cutOriginal(m.text); m.original == "" {
 		m.original = below
 	}
-	return m
 }
 
 // isBounce tells whether the mail comes from a mail system that could not
@@ -134,7 +144,8 @@ func (m *report) isBounce() bool {
 	if back != "<>" && !strings.Contains(back, "mailer-daemon") {
 		return false
 	}
-	said := strings.ToLower(clip(m.text, 2000))
+	said, _ := cutOriginal(clip(m.text, 2000))
+	said = strings.ToLower(said)
 	for _, words := range bounceWords {
 		if strings.Contains(said, words) {
 			return true

