@@ -180,10 +180,8 @@ func (c *check) lostSPF() {
 func (c *check) checkDKIM(ctx context.Context) {
 	c.dkim = c.Verifier.dkim.Verify(ctx, c.message)
 	for i := range c.dkim {
-		// What stands behind the signed length may be anybody's.
-		// https://www.rfc-editor.org/rfc/rfc6376#section-8.2
 		if r := &c.dkim[i]; r.Result == dkim.Pass && r.BodyLimited {
-			r.Result, r.Reason = dkim.Policy, "only the beginning of the body is signed"
+			r.Reason = "only the beginning of the body is signed"
 		}
 	}
 }
@@ -206,6 +204,12 @@ func (c *check) checkDMARC(ctx context.Context) {
 	defer cancel()
 	in := dmarc.Input{From: c.author.domain, SPF: dmarc.Identifier{Result: c.spf.Result, Domain: c.spf.Domain}}
 	for _, r := range c.dkim {
+		// What stands behind the signed length may be anybody's, so such a
+		// signature is sound and vouches for nothing.
+		// https://www.rfc-editor.org/rfc/rfc6376#section-8.2
+		if r.Result == dkim.Pass && r.BodyLimited {
+			r.Result = dkim.Policy
+		}
 		in.DKIM = append(in.DKIM, dmarc.Identifier{Result: r.Result, Domain: r.Domain})
 	}
 	c.dmarc = dmarc.Evaluate(ctx, c.resolver, in)

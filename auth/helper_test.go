@@ -1,14 +1,11 @@
 package auth
 
 import (
-	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -130,13 +127,4 @@ func envelope(mailFrom string) *ticketing.Envelope {
 	return &ticketing.Envelope{
 		ID: "t1", Client: netip.MustParseAddrPort("192.0.2.1:25"), Helo: "mail.example.com", MailFrom: mailFrom, Hostname: "desk.example",
 	}
-}
-
-func corpus(t testing.TB, name string) string {
-	t.Helper()
-	root := cmp.Or(os.Getenv("CORPORA"), filepath.Join("..", "..", "shared", "corpora"))
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("test data not present: %s (set CORPORA to its folder)", root)
-	}
-	return filepath.Join(root, filepath.FromSlash(name))
 }
