@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/mxdesk/mxdesk/auth/arc"
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/ticketing"
@@ -153,6 +154,22 @@ func TestTempfailOption(t *testing.T) {
 	got := v.Verify(t.Context(), envelope(""), raw(from("ann@broken.example")))
 	if s := summary(got); s != "none - none temperror: tempfail auth-temperror" {
 		t.Error(s)
+	}
+}
+
+// TestSealedLength checks that a sealer who signed only the beginning of the
+// body vouches for nothing.
+func TestSealedLength(t *testing.T) {
+	for _, limited := range []bool{false, true} {
+		c := New(keyedZone(t), Options{TrustedSealers: []string{"forward.example"}}).begin(envelope(""))
+		c.author = author{domain: "reject.example", single: true}
+		c.arc = arc.Result{
+			Result: arc.Pass, Sealers: []string{"forward.example"}, BodyLimited: limited,
+			AAR: []string{"forward.example; dmarc=pass header.from=reject.example"},
+		}
+		if c.sealerVouches(t.Context()) == limited {
+			t.Errorf("limited %v: vouches %v", limited, !limited)
+		}
 	}
 }
 

@@ -54,8 +54,8 @@ type Result struct {
 }
 
 // Evaluate finds the policy for in.From and checks the identifiers against it.
-// It asks the DNS for at most eight names for From and for each identifier below
-// the same organizational domain, each name once.
+// It asks the DNS for at most eight names for From and for each identifier of
+// the same registrant, each name once.
 //
 // https://www.rfc-editor.org/rfc/rfc9989#section-5.3
 func Evaluate(ctx context.Context, r dns.Resolver, in Input) Result {
@@ -136,19 +136,12 @@ func (e *evaluation) aligned(ctx context.Context, domain string, strict bool) bo
 		e.doubt = true
 		return false
 	}
-	if !within(domain, e.out.OrgDomain) {
-		return false
-	}
 	records, err := e.walk(ctx, domain)
 	if err != nil {
 		e.doubt = true
 		return false
 	}
 	return organization(domain, records) == e.out.OrgDomain
-}
-
-func within(domain, ancestor string) bool {
-	return domain == ancestor || strings.HasSuffix(domain, "."+ancestor)
 }
 
 // separate tells whether the public suffix list has the two domains as those of
