@@ -120,8 +120,8 @@ func lineEnds(text string) string {
 }
 
 // convert makes valid UTF-8 of data. A byte order mark decides, then the text
-// itself where it can only be UTF-8, then the declared charset, then
-// windows-1252, which accepts everything.
+// itself where it can only be UTF-8, then the declared charset unless the text
+// cannot be in it, then detectCharset, then windows-1252, which accepts all.
 func convert(data []byte, charset string) string {
 	if text, ok := withMark(data); ok {
 		return text
@@ -138,16 +138,23 @@ func convert(data []byte, charset string) string {
 	switch {
 	case high+bad > 0 && (enc == nil || utf8Wins(enc)) && high > 10*bad,
 		high+bad == 0 && enc == nil,
-		high > 0 && enc == unicode.UTF8:
+		high > bad && enc == unicode.UTF8:
 		return strings.ToValidUTF8(string(data), "\ufffd")
-	case enc == nil, enc == unicode.UTF8:
-		enc = charmap.Windows1252
+	case enc == nil, enc == unicode.UTF8, isLatin(enc) && contradicted(data):
+		if enc = findCharset(detectCharset(data)); enc == nil {
+			enc = charmap.Windows1252
+		}
 	}
 	text, err := enc.NewDecoder().Bytes(data)
 	if err != nil {
 		return strings.ToValidUTF8(string(data), "\ufffd")
 	}
 	return strings.ToValidUTF8(string(text), "\ufffd")
+}
+
+// isLatin tells whether an encoding is what mail programs declare by default.
+func isLatin(enc encoding.Encoding) bool {
+	return enc == charmap.Windows1252 || enc == charmap.ISO8859_1 || enc == charmap.ISO8859_15
 }
 
 // withMark decodes text that begins with a byte order mark.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -70,6 +71,18 @@ func (h header) names() iter.Seq[string] {
 // decoded, control characters and line ends turned into spaces.
 func (h header) decoded(name string) string {
 	return oneLine(decodeWords(h.get(name)))
+}
+
+// detectCharset guesses the charset of the fields with 8-bit text, taken together
+// as each is short.
+func (h header) detectCharset() string {
+	var sample []byte
+	for _, f := range h.fields {
+		if !isASCII(f.value) && len(sample) < maxDetect && !utf8.ValidString(f.value) {
+			sample = append(append(sample, f.value...), '\n')
+		}
+	}
+	return detectCharset(sample)
 }
 
 // unfold makes one line of a value, with one space where it was folded, drops

@@ -104,6 +104,9 @@ func walk(raw io.ReaderAt, size int64, o Options) *parsed {
 	root := &part{path: "1", raw: raw, maxText: o.MaxTextBytes}
 	w.part(root, "text/plain")
 	charset := declaredCharset(root)
+	if findCharset(charset) == nil && cleanCharset(charset) != utf7 {
+		charset = root.header.detectCharset()
+	}
 	eachPart(root, func(p *part) { p.header.charset = charset })
 	eachPart(root, (*part).name)
 	return &parsed{root: root, header: root.header, raw: raw, size: size, warnings: w.warnings}
