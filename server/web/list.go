@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -118,13 +119,14 @@ type list struct {
 type row struct {
 	URL       string
 	Title     string
-	Ref       string
+	Ref       string // without the project where the list has only one
 	State     state
 	Requester person
 	Labels    []string
 	Assignee  *person
 	Updated   stamp
 	Current   bool
+	ref       ticketing.Ref
 }
 
 func (s *site) showTickets(w http.ResponseWriter, r *http.Request, me *ticketing.Agent) error {
@@ -170,8 +172,11 @@ func (s *site) list(r *http.Request, f filter) (list, error) {
 
 func rowOf(t ticketing.TicketView, f filter, now time.Time) row {
 	v := row{
-		URL: ticketURL(t.Ref()) + f.query(), Title: t.Title, Ref: t.Ref().String(), State: stateOf(t.State),
+		URL: ticketURL(t.Ref()) + f.query(), Title: t.Title, ref: t.Ref(), Ref: t.Ref().String(), State: stateOf(t.State),
 		Requester: personOf(t.Requester), Labels: t.Labels, Updated: relative(t.UpdatedAt, now),
+	}
+	if f.Project != "" {
+		v.Ref = fmt.Sprintf("#%d", t.IID)
 	}
 	if t.Assignee != "" {
 		p := personOf(ticketing.Person{Address: t.Assignee})

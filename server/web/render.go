@@ -23,6 +23,7 @@ type frame struct {
 	Title   string
 	Style   []string // addresses
 	Script  string
+	Icon    string
 	Capture bool
 	Me      *person // nil when nobody is signed in
 	Rail    rail
@@ -30,7 +31,7 @@ type frame struct {
 
 func (s *site) frame(title string) frame {
 	return frame{
-		Title: title, Capture: s.o.Capture, Script: s.assets.url("app.js"),
+		Title: title, Capture: s.o.Capture, Script: s.assets.url("app.js"), Icon: s.assets.url("icon.svg"),
 		Style: []string{s.assets.url("tokens.css"), s.assets.url("app.css")},
 	}
 }

@@ -64,7 +64,7 @@ func (s *site) showTicket(w http.ResponseWriter, r *http.Request, me *ticketing.
 		return err
 	}
 	for i := range l.Rows {
-		l.Rows[i].Current = l.Rows[i].Ref == th.Ref().String()
+		l.Rows[i].Current = l.Rows[i].ref == th.Ref()
 	}
 	fr, err := s.shell(r, th.Title, me, f)
 	if err != nil {
@@ -154,12 +154,12 @@ func (s *site) side(th *ticketing.Thread) side {
 		v.Answered = &at
 	}
 	for _, p := range th.Participants {
-		v.Participants = append(v.Participants, participantOf(p))
+		v.Participants = append(v.Participants, participantOf(p, th.Answered != nil))
 	}
 	return v
 }
 
-func participantOf(p *ticketing.Participant) participant {
+func participantOf(p *ticketing.Participant, answered bool) participant {
 	v := participant{person: personOf(ticketing.Person{Name: p.Name, Address: p.Address}), Role: "Copied in"}
 	if p.Role == ticketing.RoleRequester {
 		v.Role = "Requester"
@@ -167,7 +167,7 @@ func participantOf(p *ticketing.Participant) participant {
 	switch {
 	case p.Removed:
 		v.Note = "Removed: gets nothing more"
-	case p.FromCc:
+	case p.FromCc && !answered:
 		v.Note = "Gets mail from the first answer on"
 	}
 	return v

@@ -83,9 +83,9 @@ func (s *site) routes() *http.ServeMux {
 	return mux
 }
 
-// contentPolicy lets a page load our own style and script and nothing else,
+// contentPolicy lets a page load our own style, script and icon and nothing else,
 // and nobody show it in a frame.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // secured sets the headers of every answer; handlers may make them stricter.
 //
@@ -98,7 +98,6 @@ func secured(h http.Handler) http.Handler {
 		header.Set("Content-Security-Policy", contentPolicy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "same-origin")
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
 		h.ServeHTTP(w, r)
