@@ -23,6 +23,11 @@ const (
 // https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1
 const maxLocal = 64
 
+// maxAddress is the longest address: a path without its angle brackets.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
+const maxAddress = 254
+
 // splitAddress cuts an address at its last @, both halves in lower case. The
 // desk's own addresses are compared without regard to case.
 func splitAddress(addr string) (local, domain string, ok bool) {
@@ -62,7 +67,7 @@ func parseAlias(s string) (local, domain string, err error) {
 // validAddress tells whether mail could be sent to an address: the shape only.
 func validAddress(addr string) bool {
 	local, domain, ok := splitAddress(addr)
-	return ok && len(local) <= maxLocal && len(addr) <= 254 && utf8.ValidString(addr) &&
+	return ok && len(local) <= maxLocal && len(addr) <= maxAddress && utf8.ValidString(addr) &&
 		!strings.ContainsFunc(addr, func(r rune) bool { return r < ' ' || r == 0x7f }) &&
 		!strings.ContainsAny(domain, " <>,;\"'()") && domain != ""
 }
@@ -216,6 +221,8 @@ func storeError(err error) error {
 		reason = "disk-full"
 	case errors.Is(err, store.ErrUnknownOutcome):
 		reason = "unknown-outcome"
+	case errors.Is(err, store.ErrTooLarge):
+		return &Error{Kind: KindTooLarge, Reason: "too-complex", Message: "this is too much to be kept together", Cause: err}
 	case errors.Is(err, store.ErrFailed):
 		reason = "store-failed"
 	}

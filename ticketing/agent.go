@@ -2,7 +2,6 @@ package ticketing
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -30,10 +29,7 @@ func (d *Desk) CreateAgent(ctx context.Context, a Agent) (Agent, error) {
 	if !a.Bot && !validAddress(a.Email) {
 		return Agent{}, errorf(KindInvalid, "bad-address", "%q is no e-mail address", a.Email)
 	}
-	a.Name = oneLine(a.Name, 200)
-	if a.Name == "" {
-		a.Name, _, _ = strings.Cut(a.Email, "@")
-	}
+	a.Name = publicName(Person{Name: a.Name, Address: a.Email})
 	a.CreatedAt = d.now()
 	err := d.update(ctx, func(tx store.Tx) error {
 		old, err := find[Agent](tx, agentKey(a.Email))

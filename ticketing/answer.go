@@ -86,7 +86,7 @@ func (d *Desk) Reply(ctx context.Context, ref Ref, as, body string) (*Comment, e
 			return err
 		}
 		for _, p := range people {
-			m := mailing{kind: OutgoingNote, comment: c.ID, author: e.agent.Name, text: body, messageID: id, at: e.now}
+			m := mailing{kind: OutgoingNote, comment: c.ID, author: e.agent.Name, messageID: id, at: e.now}
 			if err := send(e.tx, e.draw, e.project, e.ticket, p, m); err != nil {
 				return err
 			}

@@ -17,10 +17,13 @@ var versionPrefix = fmt.Appendf(nil, `{"v":%d`, SchemaVersion)
 
 // encode writes a value as a JSON object whose first member is the version.
 func encode(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // nobody puts a value into a page as it stands
+	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
+	b := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if len(b) < 2 || b[0] != '{' {
 		return nil, fmt.Errorf("value of type %T is not an object", v)
 	}

@@ -164,3 +164,24 @@ func (w *world) copies() []string {
 	}
 	return out
 }
+
+// rows lists the keys under first elements.
+func (w *world) rows(firsts ...string) (keys []string) {
+	w.t.Helper()
+	err := w.db.View(w.t.Context(), func(r store.Reader) error {
+		keys = nil
+		for _, f := range firsts {
+			for it, err := range r.Scan(store.Prefix(f), false) {
+				if err != nil {
+					return err
+				}
+				keys = append(keys, it.Key.String())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return keys
+}

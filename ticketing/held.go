@@ -3,7 +3,6 @@ package ticketing
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -16,7 +15,7 @@ type Held struct {
 	Project   uint64     `json:"project"`
 	At        time.Time  `json:"at"`
 	Reason    string     `json:"reason"`
-	Envelope  Envelope   `json:"envelope"`
+	Envelope  Envelope   `json:"envelope"` // with the recipients of this project
 	From      Person     `json:"from"`
 	Subject   string     `json:"subject"`
 	MessageID string     `json:"message_id"`
@@ -61,11 +60,9 @@ func (d *Desk) ForgetHeld(ctx context.Context, name string) error {
 	})
 }
 
-// ReleasedEnvelope is the envelope with which a held mail is received again:
-// only what led to its project.
+// ReleasedEnvelope is the envelope with which a held mail is received again.
 func (h *Held) ReleasedEnvelope(now time.Time) *Envelope {
 	env := h.Envelope
-	env.Recipients = slices.DeleteFunc(slices.Clone(env.Recipients), func(r Recipient) bool { return r.Route.Project != h.Project })
 	env.ID, env.ReceivedAt = NewID(now), now
 	return &env
 }

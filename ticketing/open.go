@@ -22,8 +22,8 @@ func (rx *receiver) open(p *Project, route Route, labels []string) (Outcome, err
 		return Outcome{}, err
 	}
 	t := &Ticket{
-		Project: p.ID, IID: iid, State: StateOpen, Title: oneLine(m.Subject, maxTitle), Labels: labels,
-		Requester: rx.requester(), CreatedAt: rx.now, UpdatedAt: rx.now,
+		Project: p.ID, IID: iid, State: StateOpen, Title: oneLine(clip(m.Subject, 4*maxTitle), maxTitle), Labels: labels,
+		Requester: clipPerson(rx.requester()), CreatedAt: rx.now, UpdatedAt: rx.now,
 		MessageID: m.MessageID, LastMessageID: m.MessageID, Address: route.Address,
 	}
 	if t.Title == "" {
@@ -90,6 +90,9 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 		// what it is about.
 		c.Body, c.Quoted = m.Text, ""
 	}
+	if err := clipComment(c, rx.projects); err != nil {
+		return err
+	}
 	return addComment(rx.tx, t, c)
 }
 
@@ -130,7 +133,11 @@ func (rx *receiver) follow(p *Project, th thread, s speech) (Outcome, error) {
 // Nothing is sent to them before an agent's first answer.
 func (rx *receiver) invite(t *Ticket) error {
 	m := rx.in.Message
+	room := MaxParticipants / rx.projects
 	for _, person := range slices.Concat(m.To, m.Cc) {
+		if len(t.Addresses) >= room {
+			break
+		}
 		if _, err := rx.join(t, person, RoleCc, true); err != nil {
 			return err
 		}
@@ -156,7 +163,7 @@ func (rx *receiver) join(t *Ticket, who Person, role string, fromCc bool) (*Part
 		return nil, err
 	}
 	p := &Participant{
-		Address: strings.TrimSpace(who.Address), Name: oneLine(who.Name, 200), Role: role, AddedAt: rx.now, FromCc: fromCc,
+		Address: strings.TrimSpace(who.Address), Name: oneLine(clip(who.Name, maxField), 200), Role: role, AddedAt: rx.now, FromCc: fromCc,
 		Token: rx.draw.Token(), Leave: rx.draw.Token(),
 	}
 	for token, kind := range map[string]RouteKind{p.Token: RouteReply, p.Leave: RouteUnsubscribe} {
@@ -179,7 +186,7 @@ func participants(r store.Reader, t *Ticket) ([]*Participant, error) {
 const (
 	thanksPerAddress  = 5  // robots without headers write again and again
 	thanksPerDomain   = 20 // when the From domain does not vouch for the mail
-	passedOnPerAuthor = 20 // on one ticket
+	passedOnPerAuthor = 20 // mails, on one ticket
 )
 
 // thank answers a new ticket, if a person is there to read it. The author gets
@@ -226,27 +233,35 @@ func (rx *receiver) passOn(p *Project, t *Ticket) error {
 	if err != nil {
 		return err
 	}
+	people = slices.DeleteFunc(people, func(to *Participant) bool {
+		return normalAddress(to.Address) == normalAddress(author.Address) || (to.FromCc && t.Answered == nil)
+	})
+	if len(people) == 0 {
+		return nil
+	}
+	who := normalAddress(author.Address) + " " + Ref{Project: p.Name, IID: t.IID}.String()
+	ok, err := spend(rx.tx, "passed-on", who, rx.now, passedOnPerAuthor)
+	if err != nil || !ok {
+		return err
+	}
 	for _, to := range people {
-		if normalAddress(to.Address) == normalAddress(author.Address) || (to.FromCc && t.Answered == nil) {
-			continue
-		}
-		who := normalAddress(author.Address) + " " + Ref{Project: p.Name, IID: t.IID}.String()
-		ok, err := spend(rx.tx, "passed-on", who, rx.now, passedOnPerAuthor)
-		if err != nil || !ok {
-			return err
-		}
-		name := author.Name
-		if name == "" {
-			name = author.Address
-		}
-		err = send(rx.tx, rx.draw, p, t, to, mailing{
-			kind: OutgoingRelay, comment: t.Comments, author: name, text: rx.in.Message.ReplyText, at: rx.now,
-		})
-		if err != nil {
+		m := mailing{kind: OutgoingRelay, comment: t.Comments, author: publicName(author), at: rx.now}
+		if err := send(rx.tx, rx.draw, p, t, to, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// publicName is what other people see of a person: never the address.
+func publicName(p Person) string {
+	for _, s := range []string{p.Name, p.Address} {
+		name, _, _ := strings.Cut(oneLine(clip(s, maxField), 200), "@")
+		if name = strings.TrimSpace(name); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // spend takes one from an hourly budget; false when nothing is left.

@@ -35,6 +35,7 @@ func saveOutgoing(tx store.Tx, before, o *Outgoing) error {
 }
 
 func (o *Outgoing) addAttempt(a Attempt) {
+	a.Host, a.TLS, a.Text = oneLine(clip(a.Host, 300), 300), clip(a.TLS, 50), oneLine(clip(a.Text, 500), 500)
 	o.Tries++
 	o.Attempts = append(o.Attempts, a)
 	if n := len(o.Attempts); n > MaxAttempts {
@@ -42,8 +43,21 @@ func (o *Outgoing) addAttempt(a Attempt) {
 	}
 }
 
+// claimBytes is about how much one transaction of claims writes: half of what
+// it may.
+const claimBytes = store.MaxTxBytes / 2
+
+// weight is about how many octets a copy's rows have, rather more than less.
+func (o *Outgoing) weight() int {
+	n := 2<<10 + len(o.Text) + 2*len(o.Subject)
+	for _, a := range o.Attempts {
+		n += 200 + len(a.Host) + len(a.Text)
+	}
+	return n
+}
+
 // Claim takes up to limit copies that are due at now and leases them to owner
-// until now+lease.
+// until now+lease. It may take fewer than are due.
 func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int, lease time.Duration) ([]Outgoing, error) {
 	var out []Outgoing
 	err := d.update(ctx, func(tx store.Tx) error {
@@ -52,8 +66,8 @@ func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			o, err := load[Outgoing](tx, outgoingKey(id))
+		for room := claimBytes; len(ids) > 0 && room > 0; ids = ids[1:] {
+			o, err := load[Outgoing](tx, outgoingKey(ids[0]))
 			if err != nil {
 				return err
 			}
@@ -62,11 +76,31 @@ func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int
 			if err := saveOutgoing(tx, &before, o); err != nil {
 				return err
 			}
+			room -= o.weight()
+			if err := fillText(tx, o); err != nil {
+				return err
+			}
 			out = append(out, *o)
 		}
 		return nil
 	})
 	return out, err
+}
+
+// fillText takes the text of a copy from its comment.
+func fillText(r store.Reader, o *Outgoing) error {
+	if o.Text != "" {
+		return nil
+	}
+	c, err := load[Comment](r, commentKey(o.Project, o.Ticket, o.Comment))
+	if err != nil {
+		return err
+	}
+	o.Text = c.Body
+	if c.Truncated {
+		o.Text += "\n\n…"
+	}
+	return nil
 }
 
 func dueIDs(r store.Reader, now time.Time, limit int) ([]string, error) {
@@ -97,29 +131,40 @@ func (d *Desk) ReleaseClaims(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(ids, 100) {
-		err := d.update(ctx, func(tx store.Tx) error {
-			for _, id := range chunk {
-				o, err := find[Outgoing](tx, outgoingKey(id))
-				if err != nil {
-					return err
-				}
-				if o == nil || o.Claim == "" || o.State.Final() {
-					continue
-				}
-				before := *o
-				o.Claim, o.Due = "", now
-				if err := saveOutgoing(tx, &before, o); err != nil {
-					return err
-				}
-			}
-			return nil
+	for len(ids) > 0 {
+		n := 0
+		err := d.update(ctx, func(tx store.Tx) (err error) {
+			n, err = releaseClaims(tx, ids, now)
+			return err
 		})
 		if err != nil {
 			return err
 		}
+		ids = ids[n:]
 	}
 	return nil
+}
+
+// releaseClaims makes the first copies of a list due, and returns how many it
+// looked at.
+func releaseClaims(tx store.Tx, ids []string, now time.Time) (n int, err error) {
+	for room := claimBytes; n < len(ids) && room > 0; n++ {
+		o, err := find[Outgoing](tx, outgoingKey(ids[n]))
+		if err != nil {
+			return n, err
+		}
+		room -= 256
+		if o == nil || o.Claim == "" || o.State.Final() {
+			continue
+		}
+		before := *o
+		o.Claim, o.Due = "", now
+		if err := saveOutgoing(tx, &before, o); err != nil {
+			return n, err
+		}
+		room -= o.weight()
+	}
+	return n, nil
 }
 
 // claimed loads a copy that owner must still hold.

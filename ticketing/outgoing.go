@@ -55,13 +55,15 @@ type Outgoing struct {
 	From     Person `json:"from"`
 	ReplyTo  Person `json:"reply_to"`
 	// Unsubscribe is the address for List-Unsubscribe, "" for none.
-	Unsubscribe string    `json:"unsubscribe,omitempty"`
-	Subject     string    `json:"subject"`
-	MessageID   string    `json:"message_id"`
-	InReplyTo   string    `json:"in_reply_to"`
-	References  []string  `json:"references"`
-	Text        string    `json:"text"` // Markdown
-	CreatedAt   time.Time `json:"created_at"`
+	Unsubscribe string   `json:"unsubscribe,omitempty"`
+	Subject     string   `json:"subject"`
+	MessageID   string   `json:"message_id"`
+	InReplyTo   string   `json:"in_reply_to"`
+	References  []string `json:"references"`
+	// Text is Markdown, "" where it is the body of the comment: that is kept
+	// once, and [Desk.Claim] fills it in.
+	Text      string    `json:"text,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
 
 	State    DeliveryState `json:"state"`
 	Due      time.Time     `json:"due"`      // of the next attempt

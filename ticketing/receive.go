@@ -35,8 +35,12 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 	var byRecipient map[string]Outcome
 	err := d.update(ctx, func(tx store.Tx) error {
 		byRecipient = make(map[string]Outcome)
-		rx := &receiver{tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt}
-		for _, group := range groupByProject(in.Envelope.Recipients) {
+		groups := groupByProject(in.Envelope.Recipients)
+		if len(groups) > maxProjects {
+			return errorf(KindTooLarge, "too-many-projects", "a mail goes to at most %d projects", maxProjects)
+		}
+		rx := &receiver{tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt, projects: len(groups)}
+		for _, group := range groups {
 			out, err := rx.project(group)
 			if err != nil {
 				return err
@@ -84,10 +88,11 @@ func groupByProject(rs []Recipient) [][]Recipient {
 
 // receiver works on one message inside one transaction.
 type receiver struct {
-	tx   store.Tx
-	in   Inbound
-	draw *Draw
-	now  time.Time
+	tx       store.Tx
+	in       Inbound
+	draw     *Draw
+	now      time.Time
+	projects int // that the message goes to
 }
 
 // project decides and writes what one project gets.
@@ -129,15 +134,15 @@ func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome,
 	}
 	switch {
 	case s.hold != "":
-		return rx.hold(p, s.hold)
+		return rx.hold(p, s.hold, group)
 	case th.ticket == nil:
-		return rx.open(p, route, labelsOf(group))
+		return rx.open(p, route, labelsOf(group, maxLabels/rx.projects))
 	default:
 		return rx.follow(p, th, s)
 	}
 }
 
-func labelsOf(group []Recipient) []string {
+func labelsOf(group []Recipient, max int) []string {
 	var labels []string
 	for _, r := range group {
 		if l, err := parseLabel(r.Route.Label); err == nil {
@@ -145,7 +150,8 @@ func labelsOf(group []Recipient) []string {
 		}
 	}
 	slices.Sort(labels)
-	return slices.Compact(labels)
+	labels = slices.Compact(labels)
+	return labels[:min(len(labels), max)]
 }
 
 // identity tells a message from every other one of its project: Message-ID, or
@@ -195,7 +201,7 @@ func (rx *receiver) entry(outs map[string]Outcome) JournalEntry {
 	e := journalOf(env)
 	e.MessageID, e.Subject, e.From = m.MessageID, m.Subject, m.Author().Address
 	e.Size, e.Verdict, e.Code, e.Enhanced, e.Stage = rx.in.Size, rx.in.Verdict, 250, "2.6.0", "data"
-	differ := false
+	differ, first := false, outs[env.Recipients[0].Address]
 	for _, r := range env.Recipients {
 		o := outs[r.Address]
 		e.Outcomes = append(e.Outcomes, JournalOutcome{Recipient: r.Address, Decision: o.Decision, Reason: o.Reason, Ticket: o.Ticket})
@@ -203,7 +209,7 @@ func (rx *receiver) entry(outs map[string]Outcome) JournalEntry {
 			e.Decision, e.Reason = o.Decision, o.Reason
 		}
 		e.Ticket = cmp.Or(e.Ticket, o.Ticket)
-		differ = differ || o.Decision != e.Decision || o.Ticket != e.Ticket
+		differ = differ || o.Decision != first.Decision || o.Reason != first.Reason || o.Ticket != first.Ticket
 	}
 	if !differ {
 		e.Outcomes = nil

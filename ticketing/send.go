@@ -14,7 +14,7 @@ type mailing struct {
 	kind      OutgoingKind
 	comment   uint64
 	author    string // display name in From
-	text      string // Markdown
+	text      string // Markdown, "" = the body of the comment
 	messageID string // one for all copies; "" = one of its own
 	at        time.Time
 }
@@ -96,15 +96,14 @@ func replyAddress(from, token string) string {
 // https://www.rfc-editor.org/rfc/rfc5322#section-3.6.4
 func threading(t *Ticket) (inReplyTo string, references []string) {
 	for _, id := range []string{t.MessageID, t.ThreadID, t.LastMessageID} {
-		if id != "" && !slices.Contains(references, id) {
+		if id != "" && len(id) <= maxThreadID && !slices.Contains(references, id) {
 			references = append(references, id)
 		}
 	}
-	switch {
-	case t.LastMessageID != "":
-		return t.LastMessageID, references
-	case t.MessageID != "":
-		return t.MessageID, references
+	for _, id := range []string{t.LastMessageID, t.MessageID} {
+		if slices.Contains(references, id) {
+			return id, references
+		}
 	}
 	return t.ThreadID, references
 }

@@ -80,17 +80,18 @@ func (rx *receiver) speech(th thread) (speech, error) {
 	return judge(th.by, s), nil
 }
 
-// hold sets a mail aside for an agent to look at.
-func (rx *receiver) hold(p *Project, reason string) (Outcome, error) {
+// hold sets a mail aside for an agent to look at, with what led to the project.
+func (rx *receiver) hold(p *Project, reason string, group []Recipient) (Outcome, error) {
 	if err := rx.tx.AddBlob(rx.in.Raw); err != nil {
 		return Outcome{}, err
 	}
 	m := rx.in.Message
 	h := Held{
 		ID: rx.in.Envelope.ID, Project: p.ID, At: rx.now, Reason: reason, Envelope: *rx.in.Envelope,
-		From: m.Author(), Subject: m.Subject, MessageID: m.MessageID,
-		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.in.Verdict,
+		From: clipPerson(m.Author()), Subject: clip(m.Subject, maxField), MessageID: m.MessageID,
+		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.in.Verdict.clip(),
 	}
+	h.Envelope.Recipients = group[:min(len(group), maxHeldRcpts)]
 	k := heldKey(heldID(h.ID, p.ID))
 	if err := rx.tx.Emit(store.Change{Kind: "held", Key: k}); err != nil {
 		return Outcome{}, err

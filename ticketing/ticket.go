@@ -93,10 +93,6 @@ type Comment struct {
 	Forwarded   *Forwarded   `json:"forwarded,omitempty"`
 }
 
-// maxBody bounds the text kept with a comment, in octets. What is longer is in
-// the raw mail.
-const maxBody = 64 << 10
-
 // Participant is a person who gets a ticket's mails.
 type Participant struct {
 	Address string    `json:"address"`
@@ -218,7 +214,6 @@ func saveTicket(tx store.Tx, before, t *Ticket) error {
 func addComment(tx store.Tx, t *Ticket, c *Comment) error {
 	t.Comments++
 	c.ID = t.Comments
-	cutBody(c)
 	if c.MessageID != "" {
 		k := messageIDKey(t.Project, c.MessageID)
 		old, err := find[messageRow](tx, k)
@@ -238,19 +233,10 @@ func addComment(tx store.Tx, t *Ticket, c *Comment) error {
 	return save(tx, k, c)
 }
 
-func cutBody(c *Comment) {
-	for _, s := range []*string{&c.Body, &c.Quoted} {
-		if len(*s) > maxBody {
-			*s = strings.ToValidUTF8((*s)[:maxBody], "")
-			c.Truncated = true
-		}
-	}
-}
-
 // system appends a system comment.
 func system(tx store.Tx, t *Ticket, now time.Time, format string, args ...any) error {
 	return addComment(tx, t, &Comment{
 		Kind: CommentSystem, Author: Person{Name: BotName}, FromAgent: true, CreatedAt: now,
-		Body: fmt.Sprintf(format, args...), Machine: Machine{Class: MachineNone},
+		Body: clip(fmt.Sprintf(format, args...), maxBody), Machine: Machine{Class: MachineNone},
 	})
 }
