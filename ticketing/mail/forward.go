@@ -144,12 +144,16 @@ func (v quoteView) block(i int) (headerBlock, bool) {
 	return readBlock(v.plain[i:min(i+maxBlockLines, len(v.plain))])
 }
 
+// endOfForward is what some programs write below a forwarded mail.
+var endOfForward = regexp.MustCompile(`^[>\s]*-{4,}\s*(?i:end|ende|fin|fine|конец|кінець|koniec|konec)\s[^-]{3,60}-{4,}\s*$`)
+
 // weak tries what stands above the quote of a reply as well as above a forward:
 // a bare header block, or a line with date and author. found is true when one
 // is there, which ends the search: for a reply there is no forward then.
 func (v quoteView) weak(lines []string, i int, forward, reply bool) (found bool, f *ticketing.Forwarded) {
 	if block, ok := v.block(i); ok && block.convincing() {
-		if !forward || reply && !danish(v.plain[i]) {
+		ruled := !forward && !reply && i > 0 && v.belowRule(i)
+		if !ruled && (!forward || reply && !danish(v.plain[i])) {
 			return true, nil
 		}
 		return true, v.forwarded(lines, i, block)
@@ -161,7 +165,7 @@ func (v quoteView) weak(lines []string, i int, forward, reply bool) (found bool,
 	if n == 0 {
 		return false, nil
 	}
-	if !forward || reply {
+	if !forward || reply && !danish(joined) {
 		return true, nil
 	}
 	f = v.forwarded(lines, i+n-1, headerBlock{length: 1})
@@ -172,7 +176,19 @@ func (v quoteView) weak(lines []string, i int, forward, reply bool) (found bool,
 // danish tells whether a block that begins with line was written by a Danish or
 // Norwegian program, where `VS:` means a forward.
 func danish(line string) bool {
-	return strings.HasPrefix(strings.TrimLeft(line, "*_ "), "Fra")
+	return strings.HasPrefix(strings.TrimLeft(line, "*_ "), "Fra") || strings.Contains(line, " skrev ")
+}
+
+// belowRule tells whether the line at i stands below the long rule that Outlook
+// puts above a forwarded mail. It has the same in replies, whose subjects have
+// their prefix.
+func (v quoteView) belowRule(i int) bool {
+	for i--; i >= 0; i-- {
+		if v.plain[i] != "" {
+			return len(v.plain[i]) >= 32 && strings.Trim(v.plain[i], "_") == ""
+		}
+	}
+	return false
 }
 
 // forwarded makes the result from a header block at i and the text below it.
@@ -190,7 +206,14 @@ func (v quoteView) forwarded(lines []string, i int, block headerBlock) *ticketin
 // body ends where its quote ends.
 func bodyBelow(lines []string, start, depth int) string {
 	var body []string
-	for _, line := range lines[min(start, len(lines)):] {
+	lines = lines[min(start, len(lines)):]
+	if depth == 0 && allQuoted(lines) {
+		depth = 1
+	}
+	for _, line := range lines {
+		if endOfForward.MatchString(line) {
+			break
+		}
 		for range depth {
 			trimmed := strings.TrimLeft(line, " \t")
 			if rest, ok := strings.CutPrefix(trimmed, ">"); ok {
@@ -207,6 +230,19 @@ func bodyBelow(lines []string, start, depth int) string {
 		body = append(body, line)
 	}
 	return dedent(body)
+}
+
+// allQuoted tells whether every line that is not blank has a quote mark.
+func allQuoted(lines []string) bool {
+	quoted := false
+	for _, line := range lines {
+		line = strings.TrimLeft(line, " \t\u00a0")
+		if line != "" && line[0] != '>' {
+			return false
+		}
+		quoted = quoted || line != ""
+	}
+	return quoted
 }
 
 // dedent removes the blanks that all lines begin with.

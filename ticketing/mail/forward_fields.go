@@ -13,7 +13,13 @@ import (
 var (
 	mailtoPart  = regexp.MustCompile(`(?i)<?\[?\(?mailto:\s*([^\s<>\]\)]+)>?\]?\)?`)
 	bareAddress = regexp.MustCompile(`[^\s<>@()\[\],;:"'«»]+@[^\s<>@()\[\],;:"'«»]+`)
-	headAuthor  = regexp.MustCompile(`(?:["“„]([^"“”„]{1,100})["”“]|«\s*([^»]{1,100}?)\s*»|'([^']{1,100})'|([^",:，<>«»“”„]{2,100}?))\s*[<\[(]\s*(?:mailto:)?([^\s<>@]+@[^\s<>@\])]+)\s*[>\])]`)
+	headAuthor  = regexp.MustCompile(`(?:["“„]([^"“”„]{1,100})["”“]|«\s*([^»]{1,100}?)\s*»|'([^']{1,100})'|([^",:，<>«»“”„]{2,100}?))\s*[<\[(]{1,2}\s*(?:mailto:)?([^\s<>@]+@[^\s<>@\])]+)\s*[>\])]`)
+	headName    = regexp.MustCompile(`["“„]([^"“”„@]{1,100})["”“]()()()()`)
+	mdLink      = regexp.MustCompile(`\[([^\[\]]{0,200})\]\((?:mailto:)?([^()\s]+@[^()\s]+)\)`)
+	// beforeName is what may stand between the verb, the date and a name.
+	beforeName = regexp.MustCompile(`(?i)^.*\d[\d.:]*(?:\s*(?:[ap]\.?\s?m\.?|uhr|h|г\.?|р\.?|[A-Z]{3,4}(?:[+-]\d+)?)(?:$|[\s,]))?\s*`)
+	// headOpener is the first word of a headline.
+	headOpener = regexp.MustCompile(`^\W*(?i:il giorno|in message|w dniu|a|no dia|在|` + quoteOpeners + `)[\s,]+`)
 	// dateTail are the words between date and name in a headline.
 	dateTail   = regexp.MustCompile(`(?i)[\s,]+(?:időpontban|heeft|użytkownik|uživatel|odesílatel|používateľ|пользователь|користувач|потребител|tarihinde|korisnik|utilizatorul|o utilizador|ο χρήστης|ο/η)[\s,]*$`)
 	zoneOffset = regexp.MustCompile(`(?:GMT|UTC)?([+-]\d{1,2}):?(\d{2})?\)?$`)
@@ -22,22 +28,24 @@ var (
 // person reads `Ann <a@b>`, `"Ann" [mailto:a@b]`, `Ann (a@b)` and the like.
 func person(value string) ticketing.Person {
 	value = strings.ReplaceAll(value, "**", "")
-	plain := mailtoPart.ReplaceAllString(value, " <$1> ")
+	plain := mailtoPart.ReplaceAllString(mdLink.ReplaceAllString(value, "$1 <$2>"), " <$1> ")
 	address := bareAddress.FindString(plain)
-	name := plain
-	if at := strings.IndexAny(name, "<[("); at >= 0 {
-		name = name[:at]
+	name, _, found := strings.Cut(plain, address)
+	if address == "" || !found {
+		name, _, _ = strings.Cut(plain, "<")
 	}
-	if address != "" {
-		name, _, _ = strings.Cut(name, address)
-	}
+	name = strings.TrimRight(name, " <[(")
 	return ticketing.Person{Name: cleanName(name), Address: lowerDomain(address)}
 }
 
 // cleanName strips quotes, emphasis and blanks around a name.
 func cleanName(name string) string {
 	name = strings.Join(strings.Fields(name), " ")
-	return strings.Trim(name, "\"'*_“”„«»‘’ ,;<>")
+	name = strings.Trim(name, "\"*_“”„«» ,;<>")
+	for len(name) > 1 && name[0] == '\'' && name[len(name)-1] == '\'' {
+		name = name[1 : len(name)-1]
+	}
+	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSuffix(name, "’"), "‘"))
 }
 
 // lowerDomain gives an address the form that Person has.
@@ -85,7 +93,7 @@ func (v quoteView) headline(i int) (n int, joined string) {
 			continue
 		}
 		joined = strings.Join(v.plain[i:i+n], " ")
-		named := len(joined) <= 2*maxTrimWidth && strings.Contains(joined, "@") && someDate.MatchString(joined) && headAuthor.MatchString(joined)
+		named := len(joined) <= 2*maxTrimWidth && someDate.MatchString(joined) && authorIn(joined) != nil
 		if named && (opener.MatchString(joined) || dateStart.MatchString(joined) || hasVerb(joined)) {
 			return n, joined
 		}
@@ -94,10 +102,22 @@ func (v quoteView) headline(i int) (n int, joined string) {
 	return 0, ""
 }
 
+// authorIn finds name and address in a headline, or else a name in quotes before
+// a verb.
+func authorIn(line string) []int {
+	if strings.Contains(line, "@") {
+		return headAuthor.FindStringSubmatchIndex(line)
+	}
+	if strings.ContainsAny(line, "\"“„") && hasVerb(line) {
+		return headName.FindStringSubmatchIndex(line)
+	}
+	return nil
+}
+
 // headlineAuthor takes author and date out of a line like
 // `On 1/2/2020, 10:00, "Ann" <a@b> wrote:`.
 func headlineAuthor(line string) (ticketing.Person, string) {
-	m := headAuthor.FindStringSubmatchIndex(line)
+	m := authorIn(line)
 	if m == nil {
 		return ticketing.Person{}, ""
 	}
@@ -107,17 +127,32 @@ func headlineAuthor(line string) (ticketing.Person, string) {
 		}
 		return line[m[2*n]:m[2*n+1]]
 	}
-	name := group(1) + group(2) + group(3) + group(4)
+	name, start := group(1)+group(2)+group(3), m[0]
+	if loose := group(4); loose != "" {
+		name = afterDate(loose)
+		start = m[9] - len(name)
+	}
 	author := ticketing.Person{Name: cleanName(name), Address: lowerDomain(group(5))}
-	date := line[:m[0]]
+	date := headOpener.ReplaceAllString(line[:start], "")
 	if !someDate.MatchString(date) {
 		date = line[m[1]:]
-	}
-	if at := strings.IndexFunc(date, unicode.IsDigit); at >= 0 {
-		date = date[at:]
+		date = date[max(strings.IndexFunc(date, unicode.IsDigit), 0):]
 	}
 	date = dateTail.ReplaceAllString(verbs.ReplaceAllString(date, " "), "")
-	return author, mailDate(strings.Trim(date, " ,，:;-"))
+	return author, mailDate(strings.Trim(date, " ,，:;-(<"))
+}
+
+// afterDate cuts the date, the verb and the like off in front of a name without
+// quotes.
+func afterDate(name string) string {
+	name = name[len(beforeName.FindString(name)):]
+	if m := verbs.FindStringIndex(name); m != nil {
+		name = name[m[1]:]
+	}
+	if before, rest, ok := strings.Cut(name, " "); ok && dateTail.MatchString(" "+before) {
+		name = rest
+	}
+	return name
 }
 
 // gluedBlock reads a header block whose fields stand in one line without gaps,

@@ -1,0 +1,68 @@
+package mail
+
+import (
+	"testing"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// TestForwardAuthors reads the forms in which programs write the author.
+func TestForwardAuthors(t *testing.T) {
+	const address = "ann@example.org"
+	for value, want := range map[string]ticketing.Person{
+		`"Ode, Ann" <ann@example.org>`:                        {Name: "Ode, Ann", Address: address},
+		`Ode, Ann <ann@example.org>`:                          {Name: "Ode, Ann", Address: address},
+		`ann@example.org`:                                     {Address: address},
+		`"ann@example.org" <ann@example.org>`:                 {Address: address},
+		`Ann Ode <ann@example.org<mailto:ann@example.org>>`:   {Name: "Ann Ode", Address: address},
+		`Ann Ode<mailto:ann@example.org>`:                     {Name: "Ann Ode", Address: address},
+		`Ann Ode [mailto:ann@example.org]`:                    {Name: "Ann Ode", Address: address},
+		`Ann Ode <[ann@example.org](mailto:ann@example.org)>`: {Name: "Ann Ode", Address: address},
+		`[Ann Ode](mailto:ann@example.org)`:                   {Name: "Ann Ode", Address: address},
+		`Ann Ode (ann@example.org)`:                           {Name: "Ann Ode", Address: address},
+		`**Ann Ode** <ann@Example.org>`:                       {Name: "Ann Ode", Address: address},
+		`"Ann Ode" < ann@example.org >`:                       {Name: "Ann Ode", Address: address},
+		`Ann (Lamps) Ode <ann@example.org>`:                   {Name: "Ann (Lamps) Ode", Address: address},
+		`'Ann Ode' <ann@example.org>`:                         {Name: "Ann Ode", Address: address},
+		`"'Ann Ode' via Desk" <ann@example.org>`:              {Name: "'Ann Ode' via Desk", Address: address},
+		`Ann @ Lamps <ann@example.org>`:                       {Name: "Ann @ Lamps", Address: address},
+		`Ann Ode </o=EXAMPLE/cn=ann>`:                         {Name: "Ann Ode"},
+		`Ann Ode`:                                             {Name: "Ann Ode"},
+	} {
+		f := findForward("Fwd: Lamp", "---------- Forwarded message ---------\nFrom: "+value+"\nDate: today\nSubject: Lamp\nTo: x@example.net; Bob\n\nDark.", nil)
+		if f == nil || f.From != want || f.Text != "Dark." {
+			t.Errorf("%s: %+v", value, f)
+		}
+	}
+}
+
+// TestForwardForms reads beginnings that one program or language has for itself.
+func TestForwardForms(t *testing.T) {
+	for _, tt := range []struct{ subject, text, date string }{
+		{"VS: Lamp", "\"Ann Ode\" <ann@example.org> skrev følgende den 01.11.2021, 17:09:\n\n    Dark.\n", "01.11.2021, 17:09"},
+		{"Fwd: Lamp", "01.11.2021 o 17:09 používateľ \"Ann Ode\" (<ann@example.org>) napísal:\n\n    Dark.\n", "01.11.2021 o 17:09"},
+		{"Fwd: Lamp", "Op 01-11-2021 17:09 heeft Ann Ode <ann@example.org> geschreven:\n\nDark.", "01-11-2021 17:09"},
+		{"Fwd: Lamp", "Am Mo., 1. Nov. 2021 um 17:09 Uhr schrieb Ann Ode <ann@example.org>:\n\nDark.", "Mo., 1. Nov. 2021 um 17:09 Uhr"},
+		{"Fwd: Lamp", "On Nov 1, 2021, at 17:09, Ann Ode <ann@example.org> wrote:\n\n> Dark.\n", "Nov 1, 2021, at 17:09"},
+		{"Fwd: Lamp", "On Mon, Nov 1, 2021 at 5:09 PM Ann Ode <ann@example.org> wrote:\n\n> Dark.\n", "Mon, Nov 1, 2021 at 5:09 PM"},
+		{"Lamp", "note\n\n________________________________\nFrom: Ann Ode <ann@example.org>\nSent: Monday\nTo: Bob <bob@example.net>; C <c@example.net>\nSubject: Lamp\n\nDark.", "Monday"},
+		{"Fwd: Lamp", "-------- Välitetty viesti / Fwd.Msg --------\nAihe: \tLamp\nPäiväys: \ttänään\nLähettäjä: \tAnn Ode <ann@example.org>\n\nDark.", "tänään"},
+		{"Fwd: Lamp", "-------- Пересланное сообщение --------\n01.11.2021, 17:09, \"Ann Ode\" <ann@example.org>:\n\nDark.\n-------- Конец пересланного сообщения --------\n", "01.11.2021, 17:09"},
+		{"Fwd: Lamp", "------- Forwarded Message -------\nFrom: Ann Ode <ann@example.org>\nDate: Monday\nSubject: Lamp\nTo: Bob <bob@example.net>\n\n> Dark.\n", "Monday"},
+		{"转发：Lamp", "------------------ 原始邮件 ------------------\n发件人: \"Ann Ode\" <ann@example.org>;\n发送时间: 今天\n收件人: \"Bob\"<bob@example.net>;\n主题: Lamp\n\nDark.", "今天"},
+	} {
+		want := ticketing.Forwarded{From: ticketing.Person{Name: "Ann Ode", Address: "ann@example.org"}, Subject: "Lamp", Date: tt.date, Text: "Dark."}
+		if got := findForward(tt.subject, tt.text, nil); got == nil || *got != want {
+			t.Errorf("%s: %q:\n got %+v\nwant %+v", tt.subject, tt.text, got, want)
+		}
+	}
+	// Replies have the same rule and the same words, and a prefix of their own.
+	for _, tt := range []struct{ subject, text string }{
+		{"Re: Lamp", "Yes.\n\n________________________________\nFrom: Ann Ode <ann@example.org>\nSent: Monday\nTo: Bob\nSubject: Lamp\n\nDark."},
+		{"VS: Lamp", "Ann Ode <ann@example.org> kirjoitti 1.11.2021 klo 17.09:\n\n> Dark.\n"},
+	} {
+		if got := findForward(tt.subject, tt.text, nil); got != nil {
+			t.Errorf("%s: %+v", tt.subject, got)
+		}
+	}
+}
