@@ -19,6 +19,9 @@ const (
 	replyLocal       = "r" // stands in for an alias too long to carry a token
 )
 
+// reasonRevoked refuses the reply address of somebody who left the ticket.
+const reasonRevoked = "token-revoked"
+
 // maxLocal is the longest local part.
 // https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1
 const maxLocal = 64
@@ -65,9 +68,10 @@ func parseAlias(s string) (local, domain string, err error) {
 }
 
 // validAddress tells whether mail could be sent to an address: the shape only.
+// Other people's local parts may be longer than ours.
 func validAddress(addr string) bool {
-	local, domain, ok := splitAddress(addr)
-	return ok && len(local) <= maxLocal && len(addr) <= maxAddress && utf8.ValidString(addr) &&
+	_, domain, ok := splitAddress(addr)
+	return ok && len(addr) <= maxAddress && utf8.ValidString(addr) &&
 		!strings.ContainsFunc(addr, func(r rune) bool { return r < ' ' || r == 0x7f }) &&
 		!strings.ContainsAny(domain, " <>,;\"'()") && domain != ""
 }
@@ -96,6 +100,24 @@ func (d *Desk) Route(ctx context.Context, rcpt string) (Route, error) {
 		return err
 	})
 	return route, storeError(err)
+}
+
+// Owns tells whether an address is one of the desk's own, also one that takes
+// mail no more.
+func (d *Desk) Owns(ctx context.Context, addr string) (bool, error) {
+	return view(ctx, d, func(r store.Reader) (bool, error) { return ownAddress(r, addr) })
+}
+
+func ownAddress(r store.Reader, addr string) (bool, error) {
+	local, domain, ok := splitAddress(addr)
+	if !ok {
+		return false, nil
+	}
+	_, err := routeIn(r, local, domain)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason == reasonRevoked, nil
+	}
+	return err == nil, err
 }
 
 func routeIn(r store.Reader, local, domain string) (Route, error) {
@@ -144,7 +166,7 @@ func routeToken(r store.Reader, base, tag string) (Route, bool, error) {
 		return Route{}, false, nil
 	}
 	if t.Revoked {
-		return Route{}, true, errorf(KindNotFound, "token-revoked", "this reply address is no longer in use")
+		return Route{}, true, errorf(KindNotFound, reasonRevoked, "this reply address is no longer in use")
 	}
 	return Route{Kind: t.Kind, Project: t.Project, Token: strings.ToLower(tag)}, true, nil
 }
@@ -190,7 +212,8 @@ func routeProject(r store.Reader, name, addr string) (Route, bool, error) {
 }
 
 // routeDefault takes postmaster and abuse for every domain, and everything
-// where the domain has a catch-all.
+// where the domain has a catch-all. A domain without a project of its own leads
+// to the first one.
 //
 // https://www.rfc-editor.org/rfc/rfc5321#section-4.5.1
 // https://www.rfc-editor.org/rfc/rfc2142#section-4
@@ -198,10 +221,14 @@ func routeDefault(r store.Reader, served *Domain, base string) (Route, bool, err
 	if base != "postmaster" && base != "abuse" && !served.CatchAll {
 		return Route{}, false, nil
 	}
-	if served.Project == 0 {
-		return Route{}, false, nil
+	if served.Project != 0 {
+		return Route{Kind: RouteProject, Project: served.Project}, true, nil
 	}
-	return Route{Kind: RouteProject, Project: served.Project}, true, nil
+	first, err := scan[Project](r, store.Prefix("project"), false, 1)
+	if err != nil || len(first) == 0 {
+		return Route{}, false, err
+	}
+	return Route{Kind: RouteProject, Project: first[0].ID}, true, nil
 }
 
 // storeError turns a failure of the store into one of KindUnavailable; errors

@@ -66,9 +66,9 @@ func (d *Desk) Reply(ctx context.Context, ref Ref, as, body string) (*Comment, e
 	}
 	var c *Comment
 	err = d.edit(ctx, ref, as, func(e *editing) error {
-		from := e.ticket.Address
-		if from == "" {
-			from = e.project.Address
+		from, err := writesFrom(e.tx, e.project, e.ticket)
+		if err != nil {
+			return err
 		}
 		if from == "" {
 			return errorf(KindInvalid, "no-address", "project %s has no address to write from: add an alias first", e.project.Name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
 )
@@ -116,7 +117,7 @@ func lastString(k store.Key) (string, error) {
 // oneLine folds white space and controls of a text into single blanks and cuts
 // it to max runes.
 func oneLine(s string, max int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if r := []rune(s); len(r) > max {
 		return string(r[:max])
 	}

@@ -104,6 +104,7 @@ func (e *JournalEntry) terms() []string {
 // Entry makes the journal entry of a refusal.
 func (r Refusal) Entry() JournalEntry {
 	env := r.Envelope
+	env.Recipients = env.Recipients[:min(len(env.Recipients), maxRefusedRcpts)]
 	e := journalOf(&env)
 	if r.Recipient != "" && !slices.Contains(e.RcptTo, r.Recipient) {
 		e.RcptTo = append(e.RcptTo, r.Recipient)
@@ -113,13 +114,14 @@ func (r Refusal) Entry() JournalEntry {
 	if r.Code < 500 {
 		e.Decision = JournalDeferred
 	}
-	return e
+	return e.clip()
 }
 
 // Bounds of what is kept of refusals.
 const (
-	RefusalsKept = 14 * 24 * time.Hour
-	MaxRefusals  = 200_000
+	maxRefusedRcpts = 100 // recipients of one, beside the refused one
+	RefusalsKept    = 14 * 24 * time.Hour
+	MaxRefusals     = 200_000
 )
 
 // NoteRefusals writes entries of refusals. They carry ids of their own when a

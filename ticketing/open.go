@@ -153,9 +153,8 @@ func (rx *receiver) join(t *Ticket, who Person, role string, fromCc bool) (*Part
 	if !validAddress(addr) || len(t.Addresses) >= MaxParticipants {
 		return nil, nil
 	}
-	local, domain, _ := splitAddress(addr)
-	if _, err := routeIn(rx.tx, local, domain); err == nil {
-		return nil, nil // the desk does not write to itself
+	if own, err := ownAddress(rx.tx, addr); err != nil || own {
+		return nil, err // the desk does not write to itself
 	}
 	k := participantKey(t.Project, t.IID, addr)
 	old, err := find[Participant](rx.tx, k)

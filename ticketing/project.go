@@ -13,7 +13,7 @@ import (
 type Domain struct {
 	Name string `json:"name"`
 	// Project takes postmaster@, abuse@ and, with CatchAll, every address that
-	// nothing else takes. 0 = none yet.
+	// nothing else takes. 0 = none yet: the first project does.
 	Project   uint64    `json:"project"`
 	CatchAll  bool      `json:"catch_all"`
 	CreatedAt time.Time `json:"created_at"`

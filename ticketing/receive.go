@@ -39,7 +39,7 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 		if len(groups) > maxProjects {
 			return errorf(KindTooLarge, "too-many-projects", "a mail goes to at most %d projects", maxProjects)
 		}
-		rx := &receiver{tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt, projects: len(groups)}
+		rx := &receiver{tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt.UTC(), projects: len(groups)}
 		for _, group := range groups {
 			out, err := rx.project(group)
 			if err != nil {
@@ -118,11 +118,21 @@ func (o *Outcome) duplicate() Outcome {
 }
 
 func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome, error) {
-	switch route.Kind {
-	case RouteBounce:
-		return rx.report(p, route)
-	case RouteUnsubscribe:
-		return rx.unsubscribe(p, route)
+	if route.Kind == RouteBounce || route.Kind == RouteUnsubscribe {
+		token, t, err := rx.tokenTicket(route)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if t != nil && route.Kind == RouteUnsubscribe {
+			return rx.unsubscribe(p, t, token)
+		}
+		if t != nil {
+			o, err := load[Outgoing](rx.tx, outgoingKey(token.Outgoing))
+			if err != nil {
+				return Outcome{}, err
+			}
+			return rx.report(p, t, o)
+		}
 	}
 	th, err := findThread(rx.tx, p.ID, route.Token, rx.in.Message, rx.in.Verdict.Aligned())
 	if err != nil {

@@ -8,21 +8,19 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
+// tokenTicket is the token of a route and its ticket; nil if either is gone.
+func (rx *receiver) tokenTicket(route Route) (*Token, *Ticket, error) {
+	token, err := find[Token](rx.tx, tokenKey(route.Token))
+	if err != nil || token == nil {
+		return nil, nil, err
+	}
+	t, err := find[Ticket](rx.tx, ticketKey(token.Project, token.Ticket))
+	return token, t, err
+}
+
 // report takes what comes back to the envelope sender of one of our mails:
 // delivery reports, automatic answers, and now and then a person's words.
-func (rx *receiver) report(p *Project, route Route) (Outcome, error) {
-	token, err := load[Token](rx.tx, tokenKey(route.Token))
-	if err != nil {
-		return Outcome{}, err
-	}
-	o, err := load[Outgoing](rx.tx, outgoingKey(token.Outgoing))
-	if err != nil {
-		return Outcome{}, err
-	}
-	t, err := load[Ticket](rx.tx, ticketKey(p.ID, token.Ticket))
-	if err != nil {
-		return Outcome{}, err
-	}
+func (rx *receiver) report(p *Project, t *Ticket, o *Outgoing) (Outcome, error) {
 	before := *t
 	note := rx.deliveryNote(o)
 	kind := CommentInternal
@@ -78,27 +76,25 @@ func (rx *receiver) markBounced(o *Outgoing) error {
 
 // unsubscribe takes the owner of the address off the ticket. An agent sees it
 // there and can add them again.
-func (rx *receiver) unsubscribe(p *Project, route Route) (Outcome, error) {
-	token, err := load[Token](rx.tx, tokenKey(route.Token))
-	if err != nil {
-		return Outcome{}, err
-	}
-	t, err := load[Ticket](rx.tx, ticketKey(p.ID, token.Ticket))
-	if err != nil {
-		return Outcome{}, err
-	}
+func (rx *receiver) unsubscribe(p *Project, t *Ticket, token *Token) (Outcome, error) {
 	before := *t
 	out := Outcome{Decision: JournalAccepted, Reason: "unsubscribed", Ticket: Ref{Project: p.Name, IID: t.IID}.String()}
 	k := participantKey(p.ID, t.IID, token.Participant)
 	who, err := load[Participant](rx.tx, k)
-	if err != nil || who.Removed {
-		return out, err
-	}
-	if err := removeParticipant(rx.tx, t, who); err != nil {
+	if err != nil {
 		return Outcome{}, err
 	}
-	if err := system(rx.tx, t, rx.now, "%s unsubscribed by e-mail", who.Address); err != nil {
+	// Whatever else the mail says is for agents' eyes.
+	if err := rx.comment(t, speech{kind: CommentInternal, verified: rx.in.Verdict.Aligned()}); err != nil {
 		return Outcome{}, err
+	}
+	if !who.Removed {
+		if err := removeParticipant(rx.tx, t, who); err != nil {
+			return Outcome{}, err
+		}
+		if err := system(rx.tx, t, rx.now, "%s unsubscribed by e-mail", who.Address); err != nil {
+			return Outcome{}, err
+		}
 	}
 	t.UpdatedAt = rx.now
 	return out, saveTicket(rx.tx, &before, t)

@@ -1,6 +1,7 @@
 package ticketing
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -40,12 +41,26 @@ func subjectOf(t *Ticket) string {
 	return fmt.Sprintf("Re: %s (#%d)", title, t.IID)
 }
 
+// writesFrom is the desk's side of a talk: the address it began at, or the
+// project's when that takes no mail any more; "" if there is none.
+func writesFrom(r store.Reader, p *Project, t *Ticket) (string, error) {
+	if t.Address == "" {
+		return p.Address, nil
+	}
+	local, domain, _ := splitAddress(t.Address)
+	route, err := routeIn(r, local, domain)
+	if _, refused := errors.AsType[*Error](err); refused || err == nil && route.Project != p.ID {
+		return p.Address, nil
+	}
+	return t.Address, err
+}
+
 // send writes the intent of one copy. All that shows in the mail is fixed here;
 // the queue renders and signs it.
 func send(tx store.Tx, draw *Draw, p *Project, t *Ticket, to *Participant, m mailing) error {
-	from := t.Address
-	if from == "" {
-		from = p.Address
+	from, err := writesFrom(tx, p, t)
+	if err != nil {
+		return err
 	}
 	domain := domainOf(from)
 	if domain == "" {

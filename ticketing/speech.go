@@ -23,6 +23,7 @@ type speaker struct {
 	machine     bool
 	owner       bool // From is the owner of the token the mail came in on
 	participant bool
+	removed     bool // was a participant, and is no more
 	answered    bool // an agent has answered on the ticket
 }
 
@@ -45,7 +46,7 @@ func judge(by threadBy, s speaker) speech {
 		return speech{hold: "token-of-another"}
 	case s.participant:
 		sp.invite = s.aligned && !s.machine
-	case s.aligned && !s.answered && !s.machine:
+	case s.aligned && !s.answered && !s.machine && !s.removed:
 		// A colleague answers to all before we did: same ticket, and in it.
 		sp.join, sp.invite = true, true
 	default:
@@ -75,7 +76,7 @@ func (rx *receiver) speech(th thread) (speech, error) {
 		if err != nil {
 			return speech{}, err
 		}
-		s.participant = p != nil && !p.Removed
+		s.participant, s.removed = p != nil && !p.Removed, p != nil && p.Removed
 	}
 	return judge(th.by, s), nil
 }

@@ -105,6 +105,9 @@ func threadByID(r store.Reader, project uint64, m *Message) (thread, error) {
 	refs := slices.Clone(m.References)
 	slices.Reverse(refs)
 	ids := slices.Concat(m.InReplyTo, refs)
+	for _, d := range m.Deliveries {
+		ids = append(ids, d.MessageID)
+	}
 	ids = ids[:min(len(ids), maxThreadIDs)]
 	keys := make([]store.Key, len(ids))
 	for i, id := range ids {

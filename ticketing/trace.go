@@ -16,6 +16,9 @@ const maxTrace = 1000
 // an address, a client, a ticket or a transaction id leads to, oldest first.
 func (d *Desk) Trace(ctx context.Context, key string) ([]*JournalEntry, error) {
 	key = strings.Trim(strings.TrimSpace(key), "<>")
+	if id := strings.TrimRight(key, "0123456789"); len(id) == idLen+1 && id[idLen] == '.' {
+		key = id[:idLen] // a held mail, or one of several refusals: the whole transaction
+	}
 	return view(ctx, d, func(r store.Reader) ([]*JournalEntry, error) {
 		entries, err := scan[JournalEntry](r, store.Range{Start: journalKey(strings.ToLower(key)), End: journalKey(strings.ToLower(key) + ".\xff")}, false, maxTrace)
 		if err != nil {

@@ -4,6 +4,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -113,10 +114,13 @@ func (in *Intake) decide(ctx context.Context, env *ticketing.Envelope, raw ticke
 	start := in.o.Now()
 	staged, err := in.desk.Stage(ctx, raw)
 	if err != nil {
-		return failed(env, err)
+		return in.refuse(env, raw, msg, v, err)
 	}
 	outs := in.desk.Receive(ctx, ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Size: raw.Size()})
 	in.o.Metrics.Stage("commit", in.o.Now().Sub(start))
+	if err := outs[0].Err; err != nil { // they all share the transaction's fate
+		return in.refuse(env, raw, msg, v, err)
+	}
 	return outs
 }
 
@@ -131,8 +135,8 @@ func (in *Intake) read(ctx context.Context, env *ticketing.Envelope, raw ticketi
 
 func (in *Intake) parseOptions(ctx context.Context) mail.Options {
 	return mail.Options{Own: mail.Own{Addresses: func(addr string) bool {
-		_, err := in.desk.Route(ctx, addr)
-		return err == nil
+		own, err := in.desk.Owns(ctx, addr)
+		return err == nil && own
 	}}}
 }
 
@@ -142,7 +146,7 @@ func refusal(v *ticketing.Verdict) error {
 	switch v.Verdict.Action {
 	case ticketing.ActionReject:
 		return &ticketing.Error{Kind: ticketing.KindDenied, Reason: v.Verdict.Reason,
-			Message: fmt.Sprintf("%s does not vouch for this message, and its policy asks to refuse it", v.FromDomain)}
+			Message: cmp.Or(v.FromDomain, "the sender") + " does not vouch for this message, and its policy asks to refuse it"}
 	case ticketing.ActionTempfail:
 		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: v.Verdict.Reason,
 			Message: "the sender's domain cannot be checked now, try again later"}
@@ -150,30 +154,39 @@ func refusal(v *ticketing.Verdict) error {
 	return nil
 }
 
+// refuse notes in the journal why nothing was stored, and tells every
+// recipient.
 func (in *Intake) refuse(env *ticketing.Envelope, raw ticketing.Raw, msg *ticketing.Message, v *ticketing.Verdict, err error) []ticketing.Outcome {
 	e := ticketing.AsError(err)
-	decision, code, enhanced := ticketing.JournalRejected, 550, "5.7.26"
+	decision := ticketing.JournalRejected
 	if e.Temporary() {
-		decision, code, enhanced = ticketing.JournalDeferred, 451, "4.7.24"
+		decision = ticketing.JournalDeferred
 	}
+	code, enhanced := replyCode(e)
 	in.Refused(ticketing.Refusal{
 		Envelope: *env, Stage: "data", Code: code, Enhanced: enhanced, Reason: e.Reason,
 		MessageID: msg.MessageID, From: msg.Author().Address, Subject: msg.Subject, Size: raw.Size(), Verdict: v,
 	})
-	outs := failed(env, err)
-	for i := range outs {
-		outs[i].Decision = decision
+	outs := make([]ticketing.Outcome, len(env.Recipients))
+	for i, r := range env.Recipients {
+		outs[i] = ticketing.Outcome{Recipient: r.Address, Decision: decision, Reason: e.Reason, Err: err}
 	}
 	return outs
 }
 
-func failed(env *ticketing.Envelope, err error) []ticketing.Outcome {
-	e := ticketing.AsError(err)
-	outs := make([]ticketing.Outcome, len(env.Recipients))
-	for i, r := range env.Recipients {
-		outs[i] = ticketing.Outcome{Recipient: r.Address, Decision: ticketing.JournalDeferred, Reason: e.Reason, Err: err}
+// replyCode is what the sender is told, as the journal has it.
+func replyCode(e *ticketing.Error) (code int, enhanced string) {
+	switch {
+	case e.Reason == ticketing.ReasonTempError:
+		return 451, "4.7.24"
+	case e.Temporary():
+		return 451, "4.3.0"
+	case e.Kind == ticketing.KindDenied:
+		return 550, "5.7.26"
+	case e.Kind == ticketing.KindTooLarge:
+		return 552, "5.3.4"
 	}
-	return outs
+	return 554, "5.6.0"
 }
 
 // Release takes a held mail in again, past what held it, and forgets it.
