@@ -9,8 +9,8 @@ import (
 
 // Bounds of the comments that one page shows, the newest first to be chosen.
 const (
-	maxComments    = 500
-	maxCommentText = 1 << 20 // octets; one comment is always shown
+	maxComments = 500
+	maxWeight   = 1 << 20 // octets, about; one comment is always shown
 )
 
 // ticketPage is one ticket, with the list it was opened from beside it.
@@ -108,15 +108,24 @@ func window(entries []ticketing.Entry, before uint64) []ticketing.Entry {
 	for end > 0 && before > 0 && entries[end-1].ID >= before {
 		end--
 	}
-	start, text := end, 0
+	start, total := end, 0
 	for start > 0 && end-start < maxComments {
-		c := entries[start-1].Comment
-		if text += len(c.Body) + len(c.Quoted); text > maxCommentText && start < end {
+		if total += weight(&entries[start-1]); total > maxWeight && start < end {
 			break
 		}
 		start--
 	}
 	return entries[start:end]
+}
+
+// weight is about how many octets an entry adds to a page.
+func weight(e *ticketing.Entry) int {
+	const item = 500 // an attachment, a copy or an attempt with its markup
+	n := len(e.Body) + len(e.Quoted) + item*len(e.Attachments)
+	for _, d := range e.Deliveries {
+		n += item * (1 + len(d.Attempts))
+	}
+	return n
 }
 
 func (s *site) fillComments(p *ticketPage, th *ticketing.Thread, f filter, before uint64, me *ticketing.Agent) {

@@ -126,6 +126,23 @@ func TestAssets(t *testing.T) {
 	}
 }
 
+func TestWindowCountsCopies(t *testing.T) {
+	entries := make([]ticketing.Entry, 10)
+	for i := range entries {
+		entries[i].ID = uint64(i + 1)
+		entries[i].Deliveries = slices.Repeat([]*ticketing.Outgoing{{Attempts: make([]ticketing.Attempt, ticketing.MaxAttempts)}}, ticketing.MaxParticipants)
+	}
+	if w := window(entries, 0); len(w) != 1 || w[0].ID != 10 {
+		t.Errorf("%d entries", len(w))
+	}
+	if w := window(entries, 1); len(w) != 0 {
+		t.Errorf("%d entries before the first", len(w))
+	}
+	if w := window(nil, 0); len(w) != 0 {
+		t.Errorf("%d entries of nothing", len(w))
+	}
+}
+
 // brokenLogin fails as a store does.
 type brokenLogin struct{}
 
