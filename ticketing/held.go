@@ -22,6 +22,17 @@ type Held struct {
 	Raw       store.Hash `json:"raw"`
 	Size      int64      `json:"size"`
 	Auth      *Verdict   `json:"auth"`
+
+	// What of the verdict is not kept with it, and a release needs.
+	FromDomain string     `json:"from_domain"`
+	BodyHash   store.Hash `json:"body_hash"`
+}
+
+// Verdict is the verdict on a held mail as it was when the mail came in.
+func (h *Held) Verdict() *Verdict {
+	v := *h.Auth
+	v.FromDomain, v.BodyHash = h.FromDomain, h.BodyHash
+	return &v
 }
 
 // heldID tells the held mails of one transaction apart, one for each project.

@@ -207,7 +207,7 @@ func (in *Intake) Release(ctx context.Context, name string) (ticketing.Outcome, 
 	}
 	outs := in.desk.Receive(ctx, ticketing.Inbound{
 		Envelope: h.ReleasedEnvelope(in.o.Now()), Message: mail.Parse(raw, raw.Size(), in.parseOptions(ctx)),
-		Verdict: h.Auth, Raw: staged, Size: h.Size, Release: true,
+		Verdict: h.Verdict(), Raw: staged, Size: h.Size, Release: true,
 	})
 	if outs[0].Err != nil {
 		return outs[0], outs[0].Err
