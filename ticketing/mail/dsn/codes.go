@@ -11,6 +11,8 @@ import (
 var (
 	enhancedCode = regexp.MustCompile(`(?:^|[^\d.])([245]\.\d{1,3}\.\d{1,3})(?:$|[^\d.]|\.(?:$|\D))`)
 	bothCodes    = regexp.MustCompile(`(?:^|[^\d.])([245]\d\d)[ -]+#?[245]\.\d{1,3}\.\d{1,3}`)
+	replyStatus  = regexp.MustCompile(`^[45]\d\d[ -]+#?([45]\.\d{1,3}\.\d{1,3})\b`)
+	innerCode    = regexp.MustCompile(`^554 <[^<>]{1,320}>\.\.\. ([45][0-5]\d)[ -]`)
 	codeInPlace  = regexp.MustCompile(`(?i)(?:^|said:\s*|<<<\s*|smtp;\s*|error:?\s*|code:?\s*:?|reply:?\s*|was:?\s*|response:?\s*|returned:?\s*|failure:?\s*|\]:\s*|>:?\s+|: |\(|#|"|')([45][0-5]\d)(?:[\s:;,"'\-#)<]|\.\D|\.?$)`)
 	firstCode    = regexp.MustCompile(`^([245][0-5]\d)[\s-]`)
 	inAngles     = regexp.MustCompile(`<([^<>\s@]+@[^<>\s@]+)>`)
@@ -29,6 +31,9 @@ func enhanced(text string) string {
 
 // replyCode finds the SMTP reply code in a diagnostic.
 func replyCode(text string) string {
+	if m := innerCode.FindStringSubmatch(text); m != nil { // old sendmail quotes the other side
+		return m[1]
+	}
 	if m := firstCode.FindStringSubmatch(text); m != nil {
 		return m[1]
 	}
@@ -72,7 +77,7 @@ func decodeDiagnostic(text string) string {
 	return text
 }
 
-var commands = regexp.MustCompile(`(?i)(?:in reply to|after|response to|following|reply to|sending|during|in response to)(?: the)?(?: smtp)? ?(?:pipelined )?(?:sending )?(end of data|rcpt|mail|data|body|end-of-data)|(does not like recipient|\[rcpt_to\]|>>> ?rcpt|rejected recipient|during rcpt)|(>>> ?data|failed after i sent the message|final data)|(does not like sender|>>> ?mail)`)
+var commands = regexp.MustCompile(`(?i)(?:in reply to|after|response to|following|reply to|sending|during|in response to)(?: the)?(?: smtp)? ?(?:pipelined )?(?:sending )?(end of data|rcpt|mail|data|body|end-of-data)|(\(state 1[346]\)|does not like recipient|\[rcpt_to\]|>>> ?rcpt|rejected recipient|during rcpt)|(\(state 1[578]\)|>>> ?data|failed after i sent the message|final data)|(does not like sender|>>> ?mail)`)
 
 // commandOf tells which SMTP command a diagnostic says was refused: mail, rcpt,
 // data, or "" when it does not say.

@@ -156,7 +156,7 @@ func TestSisimai(t *testing.T) {
 		}
 	}
 	t.Logf("recipient count %d of %d files; of %d records: status class %d, reason %d, hard %d", score["count"], files, records, score["status"], score["reason"], score["hard"])
-	for key, floor := range map[string]int{"count": 274, "status": 287, "reason": 266, "hard": 279} {
+	for key, floor := range map[string]int{"count": 274, "status": 287, "reason": 274, "hard": 282} {
 		if score[key] < floor {
 			t.Errorf("agreement on %s: %d, want at least %d", key, score[key], floor)
 		}

@@ -26,7 +26,13 @@ func reasonOf(status, replyCode, text string) string {
 	if strings.HasPrefix(status, "2.") {
 		return "delivered"
 	}
-	if r, ok := statusFirst[status]; ok {
+	if r := byStatusRange(status); r != "" {
+		return r
+	}
+	if r, ok := statusFirst[status]; ok && !(status == "5.7.27" && strings.Contains(text, "spf")) {
+		return r
+	}
+	if r := byProvider(text); r != "" {
 		return r
 	}
 	for _, rule := range reasonRules {

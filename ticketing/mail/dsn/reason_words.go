@@ -8,6 +8,7 @@ var daemonNames = []string{"mailer-daemon", "mailerdaemon", "postmaster", "mail 
 var bounceSubjects = []string{"undeliver", "delivery status notification", "delivery failure", "failure notice", "returned mail", "mail delivery failed", "delivery notification",
 	"mail delivery failure", "delivery report", "mail system error", "returning message to sender", "could not be delivered", "delivery failed", "mail could not be sent",
 	"delivery problem", "non delivery", "non-delivery", "nondeliver", "unzustellbar", "non remis", "non distribuable", "no se puede entregar", "não entregue", "mancato recapito", "onbestelbaar", "配信不能", "недостав",
+	"non recapitabile", "non délivré", "échec de la remise", "niet bestelbaar", "não é possível entregar", "no entregado", "kunne ikke leveres", "nie można dostarczyć", "niedostarczon", "nedoruč", "无法投递", "未送达", "退信", "無法傳遞", "배달 못함", "не удалось доставить", "[bounce]", "there was an error sending your mail",
 	"delivery error", "message undeliverable", "warning: message", "delayed mail", "message delivery", "not delivered", "unable to deliver", "delivery delayed", "notice: mail delivery", "returned message", "you are not member", "are not member"}
 
 // bounceWords stand in the text of a bounce with an empty envelope sender.
@@ -52,6 +53,9 @@ var reasonRules = []rule{
 	{"spamdetected", []string{"spam classification", "due to spam content", "blacklisted url"}},
 	{"rejected", []string{"unexpected volume or user complaints", "groups.google.com/support", "unroutable sender", "not a member", "not member", "members only"}},
 	{"blocked", []string{"my name was rejected", "refused to talk to me", "client host blocked", "client host rejected", "unfortunately, messages from"}},
+	{"suspend", []string{"mailbox is disabled", "archivee", "archivée"}},
+	{"hasmoved", []string{"account not supported"}},
+	{"toomanyconn", []string{"frequency limited", "slow down", "receiving mail too quickly", "receiving mail at a rate"}},
 	{"userunknown", []string{"address couldn't be found", "recipient address rejected: access denied", "bad destination mailbox address"}},
 	{"notaccept", []string{"couldn't find a mail exchanger", "no mx found", "malformed or unexpected name server reply"}},
 	{"networkerror", []string{"host not found, try again", "lost connection with"}},

@@ -57,6 +57,9 @@ func (m *report) recipient(b map[string]string) (ticketing.DeliveryReport, bool)
 			r.Status = s
 		}
 	}
+	if m := replyStatus.FindStringSubmatch(r.Diagnostic); m != nil && !strings.HasSuffix(m[1], ".0.0") {
+		r.Status = m[1]
+	}
 	r.ReplyCode = replyCode(r.Diagnostic)
 	r.Action = action(b["action"], r.Status)
 	m.explain(&r, b["status"]+" "+said, strings.HasPrefix(strings.ToLower(b["diagnostic-code"]), "x-unix"))
@@ -145,7 +148,14 @@ func (m *report) explain(r *ticketing.DeliveryReport, more string, local bool) {
 // a system that accepts the recipient and refuses the content with such words
 // has filtered the mail.
 func (m *report) doubt(r *ticketing.DeliveryReport, more string) {
-	if isUserStatus(r.Status) {
+	said := strings.ToLower(m.text)
+	for words, reason := range headings {
+		if strings.Contains(said, words) {
+			r.Reason, r.Hard = reason, false
+			return
+		}
+	}
+	if isUserStatus(r.Status) || surelyUnknown(strings.ToLower(r.Diagnostic)) {
 		return
 	}
 	command := commandOf(r.Diagnostic)
@@ -167,6 +177,17 @@ func (m *report) doubt(r *ticketing.DeliveryReport, more string) {
 			r.Reason, r.Hard = "filtered", false
 		}
 	}
+}
+
+// headings say more than the reply "user unknown" below them.
+var headings = map[string]string{
+	"the user(s) account is disabled": "suspend", "the user(s) account is temporarily limited": "suspend", "the user(s) account is temporarily over quota": "mailboxfull",
+}
+
+// surelyUnknown knows replies of providers that say so only of the address.
+func surelyUnknown(diagnostic string) bool {
+	return strings.Contains(diagnostic, "delivery error: dd this user") || strings.Contains(diagnostic, "@ezweb.ne.jp>: user unknown") ||
+		strings.Contains(diagnostic, "@au.com>: user unknown")
 }
 
 // isUserStatus tells whether the code itself speaks of the address.
