@@ -1,6 +1,7 @@
 package ticketing
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -36,6 +37,16 @@ const (
 	DeliveryBounced   DeliveryState = "bounced"   // delivered, and a report came back
 	DeliveryCancelled DeliveryState = "cancelled"
 )
+
+// ParseDeliveryState reads a state's name.
+func ParseDeliveryState(s string) (DeliveryState, error) {
+	st := DeliveryState(strings.ToLower(strings.TrimSpace(s)))
+	switch st {
+	case DeliveryPending, DeliveryDeferred, DeliveryDelivered, DeliveryFailed, DeliveryCaptured, DeliveryBounced, DeliveryCancelled:
+		return st, nil
+	}
+	return "", errorf(KindInvalid, "bad-state", "%q is no state of outgoing mail", s)
+}
 
 // Final tells whether no further attempt will be made.
 func (s DeliveryState) Final() bool { return s != DeliveryPending && s != DeliveryDeferred }

@@ -247,7 +247,7 @@ func projectByName(r store.Reader, name string) (*Project, error) {
 func mustFind[T any](r store.Reader, k store.Key, what, name string) (*T, error) {
 	v, err := find[T](r, k)
 	if err == nil && v == nil {
-		return nil, errorf(KindNotFound, what+"-not-found", "there is no %s %s", what, name)
+		return nil, errorf(KindNotFound, strings.ReplaceAll(what, " ", "-")+"-not-found", "there is no %s %s", what, name)
 	}
 	return v, err
 }

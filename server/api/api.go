@@ -92,9 +92,7 @@ func handle[Req any, Resp any](mux *http.ServeMux, a *api, name string, call fun
 		ctx, cancel := context.WithTimeout(r.Context(), callTime)
 		defer cancel()
 		var req Req
-		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
+		if err := decode(http.MaxBytesReader(w, r.Body, maxRequest), &req); err != nil {
 			a.fail(w, name, &ticketing.Error{Kind: ticketing.KindInvalid, Reason: "bad-request", Message: "the request is not understood", Cause: err})
 			return
 		}
@@ -112,6 +110,23 @@ func handle[Req any, Resp any](mux *http.ServeMux, a *api, name string, call fun
 			}
 		}
 	})
+}
+
+// decode reads one JSON object and nothing after it; no object at all is an
+// empty one.
+func decode(r io.Reader, req any) error {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(req); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the request")
+	}
+	return nil
 }
 
 // Failure is the body of an answer that is not 200.

@@ -129,8 +129,8 @@ type NameRequest struct {
 
 func (a *api) ensureKeys(ctx context.Context, addrs ...string) error {
 	for _, addr := range addrs {
-		domain := addr[strings.LastIndexByte(addr, '@')+1:]
-		if err := a.Keys.Ensure(ctx, strings.ToLower(strings.TrimSpace(domain))); err != nil {
+		domain := strings.ToLower(strings.TrimSpace(addr[strings.LastIndexByte(addr, '@')+1:]))
+		if err := a.Keys.Ensure(ctx, strings.TrimSuffix(domain, ".")); err != nil {
 			return err
 		}
 	}
@@ -257,7 +257,14 @@ func (a *api) agentLink(ctx context.Context, req NameRequest) ([]Link, error) {
 }
 
 func (a *api) queueList(ctx context.Context, req NameRequest) ([]Outgoing, error) {
-	os, err := a.Desk.Outgoing(ctx, ticketing.DeliveryState(req.State), req.Limit)
+	var state ticketing.DeliveryState
+	if req.State != "" {
+		var err error
+		if state, err = ticketing.ParseDeliveryState(req.State); err != nil {
+			return nil, err
+		}
+	}
+	os, err := a.Desk.Outgoing(ctx, state, req.Limit)
 	out := make([]Outgoing, len(os))
 	for i, o := range os {
 		out[i] = outgoingView(o)
