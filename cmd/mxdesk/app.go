@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,12 +67,12 @@ type App struct {
 
 	smtpd    []*smtpd.Server
 	https    []*http.Server
-	draining bool
-	mu       sync.Mutex
+	draining atomic.Bool
 
-	stopWork context.CancelFunc // ends the background work
-	work     sync.WaitGroup     // background work and listeners
-	failed   chan error
+	stopWork    context.CancelFunc // ends the background work
+	stopJournal context.CancelFunc // ends the journal of refusals, after the last session
+	work        sync.WaitGroup     // background work and listeners
+	failed      chan error
 }
 
 // NewApp opens the store and wires the parts. Close is to be called when it
@@ -98,7 +99,9 @@ func NewApp(ctx context.Context, cfg Config, parts Parts) (*App, error) {
 		return nil, err
 	}
 	if err := a.wire(ctx); err != nil {
-		return nil, errors.Join(err, a.db.Close(ctx))
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		return nil, errors.Join(err, a.Close(end))
 	}
 	return a, nil
 }
@@ -110,11 +113,18 @@ func (a *App) openStore(ctx context.Context) error {
 	case a.cfg.Store == "memory":
 		engine = memdb.New(memdb.Options{})
 	default:
-		db, err := badgerdb.Open(filepath.Join(a.cfg.Data, "store"), badgerdb.Options{Log: a.log})
+		folder := filepath.Join(a.cfg.Data, "store")
+		_, absent := os.Stat(folder)
+		db, err := badgerdb.Open(folder, badgerdb.Options{Log: a.log})
 		if err != nil {
 			return err
 		}
 		a.badger, engine = db, db
+		if errors.Is(absent, os.ErrNotExist) {
+			if err := a.markFirst(); err != nil {
+				return errors.Join(err, db.Close())
+			}
+		}
 	}
 	a.db = store.Open(engine, store.Options{Now: a.parts.Now, Log: a.log, Observe: func(s store.BatchStats) {
 		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
@@ -144,7 +154,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.intake = intake.New(a.Desk, a.db, verifier, intake.Options{
 		MaxMessageBytes: a.cfg.SMTP.MaxSize, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
 	})
-	if fresh {
+	if fresh || a.isFirst() {
 		a.first, err = a.firstStart(ctx)
 	}
 	return err
@@ -155,13 +165,16 @@ func (a *App) wire(ctx context.Context) error {
 func (a *App) Start(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWork = stop
+	journal, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.stopJournal = stop
+	a.work.Go(func() { a.intake.Run(journal) })
 	for _, open := range []func(context.Context) error{a.serveMail, a.serveHTTP, a.startQueue} {
 		if err := open(work); err != nil {
-			a.Drain(context.WithoutCancel(ctx))
-			return err
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+			defer cancel()
+			return errors.Join(err, a.Drain(end))
 		}
 	}
-	a.work.Go(func() { a.intake.Run(work) })
 	a.work.Go(func() { a.housekeeping(work) })
 	return nil
 }
@@ -314,39 +327,11 @@ func (a *App) housekeeping(ctx context.Context) {
 
 // ready is nil when mail can be taken.
 func (a *App) ready(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.draining {
+	if a.draining.Load() {
 		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "draining", Message: "the server is about to stop"}
 	}
 	return a.intake.Ready(ctx)
 }
-
-// Drain takes no new connections, lets what is in progress finish until ctx
-// ends, and closes the store.
-func (a *App) Drain(ctx context.Context) error {
-	a.mu.Lock()
-	a.draining = true
-	a.mu.Unlock()
-	var servers sync.WaitGroup
-	for _, s := range a.smtpd {
-		servers.Go(func() { s.Shutdown(ctx) })
-	}
-	for _, s := range a.https {
-		servers.Go(func() {
-			if s.Shutdown(ctx) != nil {
-				s.Close()
-			}
-		})
-	}
-	a.stopWork()
-	servers.Wait()
-	a.work.Wait()
-	return a.Close(ctx)
-}
-
-// Close closes the store of an App that was not started.
-func (a *App) Close(ctx context.Context) error { return a.db.Close(ctx) }
 
 func (a *App) publicURL() string {
 	if a.cfg.HTTP.PublicURL != "" {
@@ -374,7 +359,13 @@ func listen(network, address string) (net.Listener, error) {
 			os.Remove(address)
 		}
 	}
-	return net.Listen(network, address)
+	l, err := net.Listen(network, address)
+	if err == nil && network == "unix" {
+		// Mail servers run as users of their own. Who may come in is a matter of
+		// the folder's permissions, as with any other LMTP socket.
+		err = os.Chmod(address, 0o666)
+	}
+	return l, err
 }
 
 // fullText reads the whole text of a comment from its raw mail.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -12,7 +15,6 @@ import (
 // FirstStart is what the first start on an empty store made.
 type FirstStart struct {
 	Admin   string // e-mail
-	Link    string // one-time sign-in link
 	Address string // of the first project, "" when none was made
 }
 
@@ -22,29 +24,50 @@ const (
 	firstAlias   = "support@localhost"
 )
 
+// firstMark is the file that is there from the first start on until one has
+// told a person what to do next. A start that was cut short is made up for.
+const firstMark = "first-start"
+
+func (a *App) markFirst() error { return writeFile(filepath.Join(a.cfg.Data, firstMark), nil) }
+
+func (a *App) isFirst() bool {
+	_, err := os.Stat(filepath.Join(a.cfg.Data, firstMark))
+	return err == nil
+}
+
 // firstStart makes the Support Bot, an admin and, without a config file, a
-// project to try things with.
+// project to try things with. What an earlier try has made stays.
 func (a *App) firstStart(ctx context.Context) (*FirstStart, error) {
-	f := &FirstStart{Admin: "admin@" + a.cfg.Hostname}
+	f := &FirstStart{}
 	bot := ticketing.Agent{Email: ticketing.BotAddress, Name: ticketing.BotName, Bot: true}
-	if _, err := a.Desk.CreateAgent(ctx, bot); err != nil {
+	if _, err := a.Desk.CreateAgent(ctx, bot); unlessThere(err) != nil {
 		return nil, err
 	}
-	if _, err := a.Desk.CreateAgent(ctx, ticketing.Agent{Email: f.Admin, Name: "Admin", Admin: true}); err != nil {
+	admin, err := a.Desk.Admin(ctx)
+	if ticketing.KindOf(err) == ticketing.KindNotFound {
+		var made ticketing.Agent
+		made, err = a.Desk.CreateAgent(ctx, ticketing.Agent{Email: "admin@" + a.cfg.Hostname, Name: "Admin", Admin: true})
+		admin = &made
+	}
+	if err != nil {
 		return nil, err
 	}
+	f.Admin = admin.Email
 	if !a.cfg.FromFile {
 		f.Address = firstAlias
-		if _, err := a.Desk.CreateProject(ctx, firstProject, []string{firstAlias}); err != nil {
+		if _, err := a.Desk.CreateProject(ctx, firstProject, []string{firstAlias}); unlessThere(err) != nil {
 			return nil, err
 		}
 	}
-	if err := a.keys.Ensure(ctx, domainOf(f.Address, a.cfg.Hostname)); err != nil {
-		return nil, err
+	return f, a.keys.Ensure(ctx, domainOf(f.Address, a.cfg.Hostname))
+}
+
+// unlessThere returns err, nil if it says that something exists already.
+func unlessThere(err error) error {
+	if ticketing.KindOf(err) == ticketing.KindConflict {
+		return nil
 	}
-	var err error
-	f.Link, err = a.login.Link(ctx, f.Admin)
-	return f, err
+	return err
 }
 
 func domainOf(address, otherwise string) string {
@@ -56,8 +79,9 @@ func domainOf(address, otherwise string) string {
 	return otherwise
 }
 
-// greet tells a person what there is and what to do next.
-func (a *App) greet(w io.Writer) {
+// greet tells a person what there is and, at the first start, what to do next.
+// Its error means that there is no sign-in link; the next start tries again.
+func (a *App) greet(ctx context.Context, w io.Writer) error {
 	row := func(name, value string) { fmt.Fprintf(w, "  %-9s %s\n", name, value) }
 	fmt.Fprintf(w, "mxdesk %s\n\n", version())
 	row("data", a.cfg.Data)
@@ -75,10 +99,23 @@ func (a *App) greet(w io.Writer) {
 		row("outgoing", a.cfg.Queue.Relay)
 	}
 	if a.first == nil {
-		return
+		return nil
+	}
+	link, err := a.login.Link(ctx, a.first.Admin)
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "\nFirst start: made the admin %s and the DKIM keys.\n", a.first.Admin)
-	fmt.Fprintf(w, "Sign in once with this link, within 60 minutes (a new one: mxdesk agent link):\n\n  %s\n", a.first.Link)
+	fmt.Fprintf(w, "Sign in once with this link, within 60 minutes (a new one: mxdesk agent link):\n\n  %s\n", link)
+	a.nextSteps(w)
+	if err := os.Remove(filepath.Join(a.cfg.Data, firstMark)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// nextSteps tells how the first mail gets in.
+func (a *App) nextSteps(w io.Writer) {
 	if a.first.Address == "" || len(a.cfg.SMTP.Listen) == 0 {
 		fmt.Fprint(w, "\nMake a project next:\n\n  mxdesk project create support --alias support@desk.example.org\n\n")
 		return

@@ -28,13 +28,18 @@ func (ServeCmd) Run(e *Env) error {
 	}
 	tuneMemory(e.Getenv)
 	app, err := NewApp(e.Ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
-	if err != nil {
+	if err == nil {
+		err = app.Start(e.Ctx)
+	}
+	switch {
+	case err != nil && e.Ctx.Err() != nil:
+		return nil // told to stop while it started
+	case err != nil:
 		return startError(cfg, err)
 	}
-	if err := app.Start(e.Ctx); err != nil {
-		return startError(cfg, err)
+	if err := app.greet(e.Ctx, e.Stdout); err != nil {
+		app.log.Error("greeting", "error", err)
 	}
-	app.greet(e.Stdout)
 	fmt.Fprintln(e.Stdout, "ready")
 	var failed error
 	select {
@@ -43,7 +48,12 @@ func (ServeCmd) Run(e *Env) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Ctx), drainTime)
 	defer cancel()
-	return errors.Join(failed, app.Drain(ctx))
+	// What could not be finished in time was not answered 250 either: senders
+	// come again. A stop that was asked for is no failure.
+	if err := app.Drain(ctx); err != nil {
+		app.log.Error("drain", "error", err)
+	}
+	return failed
 }
 
 // Memory settings for a live heap that is tiny beside what passes through it.

@@ -21,6 +21,7 @@ import (
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/queue/queuetest"
 	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store"
 	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
 )
 
@@ -32,8 +33,14 @@ type story struct {
 	net     *pipeNet
 	mx      *queuetest.Net
 	logs    *syncBuffer
+	engine  store.Engine
 	stopped bool
 }
+
+// lasting is an engine that can be read after its end.
+type lasting struct{ store.Engine }
+
+func (lasting) Close() error { return nil }
 
 const zone = `{
   "customer.test": [["MX", [10, "mx.customer.test"]], ["TXT", "v=spf1 ip4:192.0.2.1 -all"]],
@@ -60,13 +67,13 @@ func newStory(t *testing.T, dir string) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{t: t, net: &pipeNet{listeners: map[string]*pipeListener{}}, mx: &queuetest.Net{}, logs: &syncBuffer{}}
+	s := &story{t: t, net: &pipeNet{listeners: map[string]*pipeListener{}}, mx: &queuetest.Net{}, logs: &syncBuffer{}, engine: lasting{memdb.New(memdb.Options{})}}
 	cfg := DefaultConfig()
 	cfg.Data, cfg.Hostname, cfg.FromFile = dir, "desk.test", true
 	cfg.Queue.Relay = "mx"
 	cfg.SMTP.Trusted = []string{"192.0.2.1"}
 	app, err := NewApp(t.Context(), cfg, Parts{
-		Engine: memdb.New(memdb.Options{}), Resolver: z, Dialer: s.mx, Listen: s.net.listen,
+		Engine: s.engine, Resolver: z, Dialer: s.mx, Listen: s.net.listen,
 		Admin: func(string) (net.Listener, error) { return s.net.listen("unix", "admin") },
 		Log:   slog.New(slog.NewTextHandler(s.logs, nil)),
 	})
