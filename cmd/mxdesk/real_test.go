@@ -64,7 +64,6 @@ type desk struct {
 	HTTP    string
 	Metrics string
 	Flags   []string // of serve
-	Wrap    []string // a program that runs the server, for example strace
 
 	out, log *syncBuffer
 	cmd      *exec.Cmd
@@ -104,8 +103,7 @@ func (d *desk) config() string { return filepath.Join(d.dir, "mxdesk.toml") }
 // start runs the server and waits until it is ready.
 func (d *desk) start() {
 	d.t.Helper()
-	args := append(append([]string{}, d.Wrap...), d.bin, "serve", "--config", d.config())
-	d.run(args[0], append(args[1:], d.Flags...))
+	d.run(d.bin, append([]string{"serve", "--config", d.config()}, d.Flags...))
 	d.waitReady()
 }
 
@@ -143,8 +141,7 @@ func (d *desk) waitReady() {
 	})
 }
 
-// stop sends a signal to the server and everything it was wrapped in, waits,
-// and returns its exit code.
+// stop sends a signal to the server, waits, and returns its exit code.
 func (d *desk) stop(sig syscall.Signal) int {
 	if d.cmd == nil || d.cmd.Process == nil {
 		return 0
