@@ -219,6 +219,7 @@ func (e *entry) person() (p ticketing.Person, bare bool) {
 		}
 		return p, false
 	}
+	phrase = inBrackets.ReplaceAllString(phrase, " $1 ")
 	p = addressInText(phrase, ticketing.Person{})
 	if decoded := decodeWords(phrase); p.Address == "" && decoded != phrase {
 		for _, inner := range splitAddresses(decoded) {
@@ -235,6 +236,9 @@ func (e *entry) person() (p ticketing.Person, bare bool) {
 	}
 	return p, false
 }
+
+// inBrackets is an address as Outlook writes it in text.
+var inBrackets = regexp.MustCompile(`\[(?:mailto:)?([^\[\]\s@]{1,64}@[^\[\]\s@]{1,255})\]`)
 
 var addressPattern = regexp.MustCompile(`[^\s<>()\[\],;:"']+@[^\s<>(),;:"']+|"[^"]{1,64}"@[^\s<>(),;:"']+`)
 

@@ -106,7 +106,8 @@ func fileName(p *part) string {
 		}
 		return "message.eml"
 	}
-	if name := safeName(p.contentID); knownExtension(path.Ext(name)) {
+	id, _, _ := strings.Cut(p.contentID, "@")
+	if name := safeName(id); knownExtension(path.Ext(name)) {
 		return name
 	}
 	base := safeName(p.header.decoded("Content-Description"))
@@ -163,7 +164,7 @@ var extensions = map[string]string{
 	"text/plain": ".txt", "text/html": ".html", "text/calendar": ".ics", "text/csv": ".csv", "text/vcard": ".vcf",
 	"text/x-vcard": ".vcf", "text/xml": ".xml", "text/rfc822-headers": ".txt", "text/enriched": ".txt",
 	"application/pdf": ".pdf", "application/zip": ".zip", "application/gzip": ".gz", "application/ms-tnef": ".dat",
-	"application/json": ".json", "application/xml": ".xml", "application/pkcs7-mime": ".p7m",
+	"application/json": ".json", "application/xml": ".xml", "application/pkcs7-mime": ".p7m", "application/x-pkcs7-mime": ".p7m",
 	"message/delivery-status": ".txt", "message/disposition-notification": ".txt",
 	"audio/mpeg": ".mp3", "audio/wav": ".wav", "audio/x-wav": ".wav", "video/mp4": ".mp4",
 }
@@ -186,7 +187,7 @@ func baseNameOf(mediaType string) string {
 		return "invite"
 	case "application/ms-tnef":
 		return "winmail"
-	case "application/pkcs7-mime":
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
 		return "smime"
 	case "message/delivery-status":
 		return "delivery-status"

@@ -96,10 +96,10 @@ func (b *body) addText(p *part, inAlternative bool, text, html *bool) {
 // isBodyText tells whether the part is text to be shown where it stands, the
 // i-th child of a multipart of the given kind.
 func (p *part) isBodyText(i int, kind string) bool {
-	if p.disposition == "attachment" || p.mediaType != "text/plain" && p.mediaType != "text/html" {
+	if p.disposition == "attachment" || p.mediaType != "text/plain" && p.mediaType != "text/html" && !isEnriched(p.mediaType) {
 		return false
 	}
-	return i == 0 || kind == "alternative" || kind != "related" && p.filename == ""
+	return i == 0 || kind == "alternative" || kind != "related" && p.filename == "" && !isEnriched(p.mediaType)
 }
 
 // addFile keeps a part as attachment unless it only serves the others.

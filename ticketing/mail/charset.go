@@ -131,6 +131,9 @@ func convert(data []byte, charset string) string {
 		return decodeUTF7(data)
 	}
 	enc := findCharset(name)
+	if name == "utf-16" || name == "utf-16le" || name == "utf-16be" {
+		enc = unicode.UTF16(endianness(data), unicode.IgnoreBOM)
+	}
 	if enc == nil && bytes.Contains(data, []byte("\x1b$")) {
 		enc = japanese.ISO2022JP
 	}
@@ -155,6 +158,21 @@ func convert(data []byte, charset string) string {
 // isLatin tells whether an encoding is what mail programs declare by default.
 func isLatin(enc encoding.Encoding) bool {
 	return enc == charmap.Windows1252 || enc == charmap.ISO8859_1 || enc == charmap.ISO8859_15
+}
+
+// endianness guesses the order of octets in UTF-16 without a mark: the high
+// octets vary least, and most are zero in Latin text.
+//
+// https://www.rfc-editor.org/rfc/rfc2781#section-4.3
+func endianness(data []byte) unicode.Endianness {
+	same := [2]int{}
+	for i := 2; i < min(len(data), maxDetect); i++ {
+		same[i%2] += count1(data[i] == data[i-2])
+	}
+	if same[1] > same[0] {
+		return unicode.LittleEndian
+	}
+	return unicode.BigEndian
 }
 
 // withMark decodes text that begins with a byte order mark.

@@ -101,9 +101,17 @@ func isHidden(t html.Token) bool {
 		}
 		style := strings.ToLower(strings.Join(strings.Fields(a.Val), ""))
 		if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") ||
-			strings.Contains(style, "mso-hide:all") {
+			strings.Contains(style, "mso-hide:all") || isCollapsed(style+";") {
 			return true
 		}
 	}
 	return false
+}
+
+// isCollapsed knows how mailings hide the text that inbox lists preview.
+func isCollapsed(style string) bool {
+	if strings.Contains(style, "overflow:hidden") && (strings.Contains(style, "max-height:0;") || strings.Contains(style, "max-height:0px;")) {
+		return true
+	}
+	return strings.Contains(style, "opacity:0;") && !strings.Contains(style, "-opacity:0;")
 }

@@ -74,6 +74,7 @@ func parseParams(s string) (value string, params map[string]string) {
 	items := splitParams(s)
 	params = make(map[string]string)
 	var extended []segment
+	last := "" // the parameter before, if it has no quotes
 	for i := 0; i < len(items); i++ {
 		item := items[i]
 		name, val, ok := strings.Cut(item, "=")
@@ -84,8 +85,14 @@ func parseParams(s string) (value string, params map[string]string) {
 				name = strings.ToLower(strings.TrimSpace(name))
 			}
 		}
+		if !ok && i > 0 && (last == "name" || last == "filename") { // the name has a semicolon
+			params[last] += "; " + item
+		}
 		if !ok || name == "" {
 			continue
+		}
+		if last = name; strings.Contains(val, `"`) {
+			last = ""
 		}
 		val, rest := cutGlued(val)
 		if rest != "" && len(items) < maxParams {

@@ -49,6 +49,9 @@ func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 	msg.Warnings = p.warnings
 	readFields(p.header, msg)
 	b := selectBody(p.root)
+	if kind := sealed(p.root); kind != "" {
+		msg.Warnings = append(msg.Warnings, kind+": its text cannot be read")
+	}
 	if len(b.text) == 0 && len(b.html) == 0 && len(b.files) == 0 {
 		msg.Warnings = append(msg.Warnings, "no content")
 	}
@@ -60,6 +63,23 @@ func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 	msg.SuppressReply = suppressReply(p.header)
 	msg.Machine = classify(p, msg, o.Own)
 	return msg
+}
+
+// sealed tells how a mail is encrypted, or signed in a way that hides its text;
+// "" when it is not.
+//
+// https://www.rfc-editor.org/rfc/rfc8551#section-3.2
+func sealed(root *part) string {
+	switch root.mediaType {
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		if strings.HasPrefix(root.params["smime-type"], "signed") {
+			return "signed with S/MIME"
+		}
+		return "encrypted with S/MIME"
+	case "multipart/encrypted":
+		return "encrypted with OpenPGP"
+	}
+	return ""
 }
 
 // HTMLBody returns the HTML of the mail as UTF-8, not made safe in any way:

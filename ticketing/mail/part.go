@@ -55,6 +55,9 @@ func (p *part) readText() string {
 	data, _ := io.ReadAll(io.LimitReader(p.open(), p.maxText))
 	data = withoutFiles(data, p.uuFiles)
 	text := bodyText(data, p.params["charset"], p.mediaType == "text/html")
+	if isEnriched(p.mediaType) {
+		return enrichedText(text)
+	}
 	if p.mediaType == "text/plain" && strings.EqualFold(p.params["format"], "flowed") {
 		text = unflow(text, strings.EqualFold(p.params["delsp"], "yes"))
 	}
