@@ -108,7 +108,7 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 		return c.unreadable(err)
 	}
 	c.message = m
-	c.author = readAuthor(m)
+	c.author = readAuthor(m, raw, raw.Size())
 
 	var work sync.WaitGroup
 	work.Go(func() { c.guarded(ctx, "spf", c.checkSPF, c.lostSPF) })

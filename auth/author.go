@@ -2,7 +2,10 @@ package auth
 
 import (
 	"bytes"
+	"io"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/message"
@@ -21,13 +24,19 @@ type author struct {
 }
 
 // readAuthor reads the From addresses the way the desk does that shows them:
-// another reading could have one domain checked and another one shown.
-func readAuthor(m *message.Message) author {
-	var header bytes.Buffer
-	for _, f := range m.Fields {
-		header.Write(f.Raw)
+// another reading could have one domain checked and another one shown. The
+// header alone will do unless it is odd: only the whole mail tells where the
+// header of a mail begins that starts with empty lines, or which characters
+// the octets beyond ASCII are.
+func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
+	if isOrdinary(m) {
+		var header bytes.Buffer
+		for _, f := range m.Fields {
+			header.Write(f.Raw)
+		}
+		raw, size = bytes.NewReader(header.Bytes()), int64(header.Len())
 	}
-	msg := mail.Parse(bytes.NewReader(header.Bytes()), int64(header.Len()), mail.Options{})
+	msg := mail.Parse(raw, size, mail.Options{})
 	var a author
 	count := 0
 	for _, p := range msg.From {
@@ -47,6 +56,15 @@ func readAuthor(m *message.Message) author {
 	}
 	a.single = count == 1 && !a.several
 	return a
+}
+
+// isOrdinary tells whether a header has no line that belongs to no field, and
+// From fields that are all ASCII.
+func isOrdinary(m *message.Message) bool {
+	from := m.Get("From")
+	return m.Defect == nil && len(from) > 0 && !slices.ContainsFunc(from, func(f message.Field) bool {
+		return bytes.ContainsFunc(f.Raw, func(r rune) bool { return r > unicode.MaxASCII })
+	})
 }
 
 // addressDomain returns the domain of an address as A-labels, "" when it has

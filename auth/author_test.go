@@ -1,0 +1,65 @@
+package auth
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/mxdesk/mxdesk/auth/message"
+	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/mail"
+)
+
+// The From domain that is checked is the one that people see, wherever the
+// reader of signatures and the reader of mail see the header begin or end.
+func TestCheckedAuthorIsTheOneShown(t *testing.T) {
+	const reject = "_dmarc.bank.example: v=DMARC1; p=reject"
+	for _, c := range []struct{ name, mail string }{
+		{"empty line first", "\r\nFrom: ceo@bank.example\r\nSubject: x\r\n\r\nHi.\r\n"},
+		{"empty lines of two kinds", "\n\r\n\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
+		{"envelope line", "From ceo@elsewhere.example Sun Nov 22 10:00:00 2026\r\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
+		{"line of no field", "Subject: x\r\nno field\r\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
+	} {
+		v := New(zone(t, reject), Options{}).Verify(t.Context(), envelope("a@elsewhere.example"), raw(c.mail))
+		if v.FromDomain != "bank.example" || v.Verdict.Action != ticketing.ActionReject {
+			t.Errorf("%s: From domain %q, %v", c.name, v.FromDomain, v.Verdict)
+		}
+	}
+}
+
+func FuzzAuthor(f *testing.F) {
+	for _, s := range []string{
+		"From: a@x.test\r\nFrom: b@y.test\r\n\r\nhi", "From : a@x.test\r\n\r\n", "\r\nFrom: a@x.test\r\n\r\n", "\t\r\nFrom: a@x.test\r\n\r\n",
+		"From x y\r\nFrom: a@x.test\r\n\r\n", "\xef\xbb\xbfFrom: a@x.test\r\nFrom: b@y.test\r\n\r\n", "\x00From: a@x.test\r\n\r\n",
+		"Subject: x\r\nno field\r\nFrom: a@x.test\r\n\r\n", "Subject: x\rFrom: b@y.test\r\nFrom: a@x.test\r\n\r\n",
+		"From: a@x.test\n\nFrom: b@y.test\n\r\n", "From: a@x.test\r\n \r\nFrom: b@y.test\r\n\r\n", "From: a@x.test\r\n\rFrom: b@y.test\r\n\r\n",
+		"From: a@\xe9x.test\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n--b--\r\n",
+		"From: \"a@x.test\" <b@y.test>\r\n\r\n", "From: =?utf-8?q?a=40x.test_=3Cb=40y.test=3E?= <c@z.test>\r\n\r\n", "From: g: a@x.test, b@y.test;\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if len(text) > 4<<10 {
+			return
+		}
+		m, err := message.Read(bytes.NewReader(text), int64(len(text)), message.Limits{})
+		if err != nil {
+			return
+		}
+		checked := readAuthor(m, bytes.NewReader(text), int64(len(text)))
+		var shown []string
+		for _, p := range mail.Parse(bytes.NewReader(text), int64(len(text)), mail.Options{}).From {
+			if p.Address != "" {
+				shown = append(shown, addressDomain(p.Address))
+			}
+		}
+		for _, domain := range shown {
+			if !checked.several && domain != checked.domain {
+				t.Errorf("checked %q, shown %q", checked.domain, strings.Join(shown, " "))
+			}
+		}
+		if checked.domain != "" && len(shown) == 0 {
+			t.Errorf("checked %q, shown nobody", checked.domain)
+		}
+	})
+}
