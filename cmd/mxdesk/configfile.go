@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
 )
 
 // decodeTOML reads a TOML text into c. Its errors begin with file:line: key.
@@ -64,24 +65,40 @@ func keyAt(file, text string, line int) string {
 }
 
 // keyLines maps each key of a TOML text to "file:line: key"; of a key that
-// stands twice, the last one counts.
+// stands twice, the last one counts. It stops at the first line that is no TOML.
 func keyLines(file, text string) map[string]string {
 	lines := make(map[string]string)
+	var p unstable.Parser
+	p.Reset([]byte(text))
 	section := ""
-	n := 0
-	for line := range strings.Lines(text) {
-		n++
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") && !strings.HasPrefix(line, "[[") {
-			section = strings.TrimSpace(strings.Trim(strings.SplitN(line, "]", 2)[0], "[ ")) + "."
-			continue
+	for p.NextExpression() {
+		switch e := p.Expression(); e.Kind {
+		case unstable.Table:
+			section, _ = keyOf(&p, e)
+			section += "."
+		case unstable.KeyValue:
+			key, line := keyOf(&p, e)
+			lines[section+key] = fmt.Sprintf("%s:%d: %s", file, line, section+key)
 		}
-		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
-			key = section + strings.Trim(strings.TrimSpace(key), `"'`)
-			lines[key] = fmt.Sprintf("%s:%d: %s", file, n, key)
+	}
+	if bad, ok := errors.AsType[*unstable.ParserError](p.Error()); ok {
+		line := p.Shape(p.Range(bad.Highlight)).Start.Line
+		text, _, ok := strings.Cut(strings.Split(text, "\n")[line-1], "=")
+		if key := strings.TrimSpace(text); ok {
+			lines[section+key] = fmt.Sprintf("%s:%d: %s", file, line, section+key)
 		}
 	}
 	return lines
+}
+
+// keyOf is the dotted key of an expression, and its line.
+func keyOf(p *unstable.Parser, e *unstable.Node) (key string, line int) {
+	var parts []string
+	for it := e.Key(); it.Next(); {
+		line = p.Shape(it.Node().Raw).Start.Line
+		parts = append(parts, string(it.Node().Data))
+	}
+	return strings.Join(parts, "."), line
 }
 
 // placeOf finds where a key was set: its own line, or that of the table it was

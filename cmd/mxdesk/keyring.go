@@ -32,8 +32,14 @@ func newKeyring(dir string, now func() time.Time) *keyring {
 
 // Ensure makes the keys of a domain unless there are some.
 func (k *keyring) Ensure(_ context.Context, domain string) error {
+	if err := checkHost(domain); err != nil || strings.HasPrefix(domain, ".") {
+		return fmt.Errorf("no DKIM keys for %q: not a domain", domain)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.signers[domain] != nil {
+		return nil
+	}
 	if _, err := k.load(domain); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

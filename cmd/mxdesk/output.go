@@ -29,6 +29,9 @@ func cell(s string, width int) string {
 	if utf8.RuneCountInString(s) <= width {
 		return s
 	}
+	if width < 1 {
+		return ""
+	}
 	return string([]rune(s)[:width-1]) + "…"
 }
 
