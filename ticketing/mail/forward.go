@@ -58,7 +58,7 @@ func inlineForward(text string, forward, reply bool) *ticketing.Forwarded {
 			continue
 		}
 		if maybeMarked(line) {
-			if f := view.strong(lines, i); f != nil {
+			if f := view.strong(lines, i, reply && !forward); f != nil {
 				return f
 			}
 		}
@@ -69,10 +69,11 @@ func inlineForward(text string, forward, reply bool) *ticketing.Forwarded {
 	return nil
 }
 
-// strong tries a line that only forwards have.
-func (v quoteView) strong(lines []string, i int) *ticketing.Forwarded {
+// strong tries a line that only forwards have; in a reply, words that are not
+// known do not count.
+func (v quoteView) strong(lines []string, i int, reply bool) *ticketing.Forwarded {
 	line := v.plain[i]
-	if isForwardLine(line) || dashedWords.MatchString(line) && !isOriginal(line) {
+	if isForwardLine(line) || !reply && dashedWords.MatchString(line) && !isOriginal(line) {
 		if f := v.below(lines, i); f != nil {
 			return f
 		}

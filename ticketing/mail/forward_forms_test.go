@@ -59,6 +59,7 @@ func TestForwardForms(t *testing.T) {
 	// Replies have the same rule and the same words, and a prefix of their own.
 	for _, tt := range []struct{ subject, text string }{
 		{"Re: Lamp", "Yes.\n\n________________________________\nFrom: Ann Ode <ann@example.org>\nSent: Monday\nTo: Bob\nSubject: Lamp\n\nDark."},
+		{"Re: Lamp", "Yes.\n\n------------------ Original ------------------\nFrom: Ann Ode <ann@example.org>\nDate: x\nSubject: Lamp\n\nDark."},
 		{"VS: Lamp", "Ann Ode <ann@example.org> kirjoitti 1.11.2021 klo 17.09:\n\n> Dark.\n"},
 	} {
 		if got := findForward(tt.subject, tt.text, nil); got != nil {

@@ -18,6 +18,11 @@ var (
 	isoZone   = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{2} GMT[+-]\d{1,2}:?\d{2} `)
 	someDate  = regexp.MustCompile(`\d{1,2}[:.]\d{2}|\d{4}|\d{1,2}[./-]\d{1,2}|\d{1,2}(?:\.|\s+de)?\s+\p{L}{3}|\p{L}{3}\.?\s+\d{1,2}`)
 	nameFirst = regexp.MustCompile(`^[^<>@:]{2,80}<[^<>\s]+@[^<>]+>`)
+	// shortAttribution is `Ann Ode wrote:` without date and address, quoting the
+	// line of a program that puts its verb first.
+	shortAttribution = regexp.MustCompile(`^\p{Lu}[\p{L}.'-]{2,30}(?: \p{Lu}[\p{L}.'-]{0,30}){0,3} [\p{L}()/ ]{4,24}\s?:$`)
+	quoting          = regexp.MustCompile(`^(?:Quoting|Citando|Zitat von|Citation de|Citerar|Citerer|Cituji|Цитирую) [^<>]{0,80}<?[^<>@\s]+@[^<>\s]+>?\s?:$`)
+
 	anAddress = regexp.MustCompile(`[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+`)
 )
 
@@ -30,7 +35,14 @@ func markAttributions(kinds []byte, lines []string) {
 			continue
 		}
 		tries--
-		if n := attribution(kinds, lines, i); n > 0 {
+		n := attribution(kinds, lines, i)
+		if n == 0 && kinds[i] == kindText && i+1 < len(lines) && kinds[i+1] == kindQuote && shortAttribution.MatchString(lines[i]) && hasVerb(lines[i]) {
+			n = 1
+		}
+		if n == 0 && kinds[i] == kindText && quoting.MatchString(lines[i]) {
+			n = 1
+		}
+		if n > 0 {
 			for k := i - n + 1; k <= i; k++ {
 				kinds[k] = kindMarker
 			}

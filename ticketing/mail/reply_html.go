@@ -16,12 +16,12 @@ const (
 var (
 	quoteIDs     = set("divrplyfwdmsg appendonsend mail-editor-reference-message-container olk_src_body_section reply-intro replysplit isforwardcontent")
 	quoteClasses = set("gmail_quote gmail_quote_container gmail_extra yahoo_quoted moz-cite-prefix protonmail_quote gmail_attr " +
-		"cm_quote front-blockquote zmail_extra tutanota_quote tutanota_quoteheader messagereplysection")
+		"cm_quote front-blockquote missive_quote sh-quoted-content fastmail-quoted zmail_extra tutanota_quote tutanota_quoteheader messagereplysection")
 	quoteMarkers  = set("__divider__ __quoted_text__ __headers__")
-	signatureIDs  = set("applemailsignature applemailsignatureatendofbody signature")
+	signatureIDs  = set("applemailsignature applemailsignatureatendofbody signature ms-outlook-mobile-signature composer_signature")
 	signatureName = set("gmail_signature moz-signature protonmail_signature_block tutanota_signature")
 	// restQuotes are the elements after which all siblings belong to the quote.
-	restQuotes = set("divrplyfwdmsg appendonsend moz-cite-prefix applemailsignature __divider__ __headers__ reply-intro")
+	restQuotes = set("divrplyfwdmsg appendonsend moz-cite-prefix fastmail-quoted applemailsignature __divider__ __headers__ reply-intro")
 )
 
 func set(names string) map[string]bool {
@@ -148,7 +148,7 @@ func attributeOf(n *html.Node, key string) string {
 // signature.
 func isQuote(n *html.Node) bool {
 	for _, name := range elementNames(n) {
-		if quoteIDs[name] || quoteClasses[name] || quoteMarkers[name] || signatureIDs[name] || signatureName[name] || strings.HasPrefix(name, "yahoo_quoted") {
+		if quoteIDs[name] || quoteClasses[name] || quoteMarkers[name] || signatureIDs[name] || signatureName[name] || strings.Contains(name, "yahoo_quoted") {
 			return true
 		}
 	}

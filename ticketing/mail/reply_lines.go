@@ -195,7 +195,8 @@ func markHeaders(kinds []byte, lines []string) {
 
 // markRules makes delimiters of the rules (lines of dashes or underscores) that
 // stand above a quoted mail or a short footer; any other rule is text, as
-// people write rules too.
+// people write rules too. Words between dashes above a header block introduce
+// the quoted mail in whatever language.
 func markRules(kinds []byte, lines []string) {
 	below := 0 // lines with text below the current one
 	next := kindEmpty
@@ -207,6 +208,9 @@ func markRules(kinds []byte, lines []string) {
 			if quoted || long || alone && below <= footerLines {
 				kinds[i] = kindDelimiter
 			}
+		}
+		if kinds[i] == kindText && next == kindHeader && maybeMarked(lines[i]) && dashedWords.MatchString(lines[i]) {
+			kinds[i] = kindOriginal
 		}
 		if kinds[i] != kindEmpty {
 			next = kinds[i]

@@ -42,7 +42,7 @@ var labelWords = map[labelKind]string{
 // quoteVerbs are the words that end, or stand inside, the line above a quote
 // ("On … wrote:"). Those of scripts without word gaps are in quoteVerbsJoined.
 const quoteVerbs = `wrote|writes|said|says|has written|schrieb|schreibt|geschrieben|schrieben sie|a écrit|a ecrit|a écrit|nous a dit|écrivait|` +
-	`escribió|escribio|ha escrito|escreveu|ha scritto|scrive|schreef|geschreven|verzond|pisze|napisał\(a\)|napisała|napisał|napisal\(a\)|napisal|napsal\(a\)|napsala|napsal|` +
+	`escribió|escribio|ha escrito|escreveu|ha scritto|scrive|schreef|geschreven|verzond|pisze|napisana przez|napisał\(a\)|napisała|napisał|napisal\(a\)|napisal|napsal\(a\)|napsala|napsal|` +
 	`píše|napísala|napísal|napísal\(a\)|írta|a scris|написал\(а\)|написала|написал|пишет|пише|написав|написав\(-ла\)|написа|skrev|skreiv|kirjoitti|` +
 	`yazdı|yazmış|je napisao|je napisala|je napisao/la|έγραψε|đã viết|viết|kirjutas|rakstīja|rašė|va escriure|menulis|כתב|כתבה|כתב/ה|كتب|sent`
 
@@ -54,7 +54,7 @@ const quoteOpeners = `on|at|in message|am|um|le|el|em|il|il giorno|op|w dniu|dni
 
 // originalWords stand between dashes above the quoted mail of a reply, or of a
 // forward by a program that uses the same words for both.
-const originalWords = `original message|original-nachricht|originalnachricht|ursprüngliche nachricht|original mail|message d'origine|message original|message initial|mensaje original|` +
+const originalWords = `original message|mail original|e-mail original|original email|original e-mail|ursprüngliche mail|ursprüngliche e-mail|original-nachricht|originalnachricht|ursprüngliche nachricht|original mail|message d'origine|message original|message initial|mensaje original|` +
 	`mensagem original|messaggio originale|oorspronkelijk bericht|origineel bericht|wiadomość oryginalna|oryginalna wiadomość|původní zpráva|pôvodná správa|` +
 	`izvorna poruka|originalna poruka|izvirno sporočilo|oprindelig meddelelse|oprindelig besked|opprinnelig melding|original melding|originalmeddelande|ursprungligt meddelande|ursprungsmeddelande|` +
 	`alkuperäinen viesti|eredeti üzenet|mesaj original|mesajul original|orijinal mesaj|özgün ileti|orjinal mesaj|исходное сообщение|оригинальное сообщение|первоначальное сообщение|` +
@@ -78,9 +78,9 @@ const forwardWords = `forwarded message|begin forwarded message|forwarded mail|f
 
 // deviceWords make a line that a phone or program adds: the whole line must
 // match one of these once links are taken out.
-const deviceWords = `(?:sent|scheduled) (?:from|via|with|by|on|using) [^,.;!?]{1,60}(?:[,.]+ *(?:please )?(?:excuse|pardon|forgive|sorry|apologies)[^.!?]*)?` +
+const deviceWords = `(?:sent|scheduled) (?:from|via|with|by|on|using) (?:[^,.;!?]|\.[a-z]){1,60}(?:, an? [^.!?]{1,40}(?:phone|tablet|device)|[,.]+ *(?:please )?(?:excuse|pardon|forgive|sorry|apologies)[^.!?]*)?` +
 	`|(?:someone )?from (?:my )?(?:mobile|iphone|ipad|android|phone|blackberry)[^,.;!?]{0,20}` +
-	`|get outlook for [a-z ]{1,20}|get \[?outlook for [a-z ]{1,20}\]?|download outlook for [a-z ]{1,20}` +
+	`|get outlook for [a-z ]{1,20}|get \[?outlook for [a-z ]{1,20}\]?|download outlook for [a-z ]{1,20}|outlook for (?:ios|android|mac)(?: [\pL]{1,12})?` +
 	`|envoyé (?:de|depuis|à partir de|avec|via) [^,.;!?]{1,60}|obtenez outlook pour [^,.;!?]{1,20}|télécharger outlook [^,.;!?]{1,30}` +
 	`|von (?:meinem|mein) [^,.;!?]{1,40} gesendet|gesendet (?:von|mit|aus) [^,;!?]{1,60}|diese nachricht wurde (?:von|mit) [^,;!?]{1,60} gesendet|holen sie sich outlook für [^,.;!?]{1,20}|outlook für (?:ios|android) beziehen` +
 	`|enviado (?:desde|do|de|pelo|via|a partir do) [^,.;!?]{1,60}|enviat des [^,.;!?]{1,60}|obtener outlook para [^,.;!?]{1,20}|obter o outlook para [^,.;!?]{1,20}` +
