@@ -16,6 +16,21 @@ var zones = map[string]int{
 
 const months = "janfebmaraprmayjunjulaugsepoctnovdec"
 
+// otherMonths are the beginnings of the months in languages in which programs
+// write dates against the rules, by month.
+var otherMonths = monthTable("jän ene gen янв sty led", "fév fev лют фев lut", "mär mrz mrt мар", "avr abr апр kwi", "mai mei mag maj мая май", "juin giu июн cze", "juil lug июл lip",
+	"aoû aou ago авг sie", "set сен wrz", "okt ott out окт paź paz", "ноя lis", "déc dez dic des дек gru")
+
+func monthTable(names ...string) map[string]time.Month {
+	table := map[string]time.Month{}
+	for i, list := range names {
+		for name := range strings.FieldsSeq(list) {
+			table[name] = time.Month(i + 1)
+		}
+	}
+	return table
+}
+
 // dateParts collects what is found in a date, in whatever order it stands.
 type dateParts struct {
 	year, day, hour, minute, second int
@@ -30,8 +45,11 @@ type dateParts struct {
 //
 // https://www.rfc-editor.org/rfc/rfc5322#section-3.3
 func parseDate(s string) time.Time {
-	if s = dropComments(s[:min(len(s), 1000)]); len(s) > 128 {
+	if s = dropComments(decodeWords(s[:min(len(s), 1000)])); len(s) > 128 {
 		return time.Time{}
+	}
+	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil && n > 1e8 && n < 1e10 {
+		return time.Unix(n, 0).UTC()
 	}
 	var d dateParts
 	for word := range strings.FieldsSeq(strings.NewReplacer(",", " ", "\"", " ").Replace(s)) {
@@ -72,7 +90,10 @@ func monthOf(s string) time.Month {
 	if i := strings.Index(months, s[:3]); i >= 0 && i%3 == 0 {
 		return time.Month(i/3 + 1)
 	}
-	return 0
+	if m := otherMonths[cutRunes(s, 4)]; m != 0 {
+		return m
+	}
+	return otherMonths[cutRunes(s, 3)]
 }
 
 // takeTime reads 10:52, 10:52:37, 10:52:37.123, with a zone glued to it or
