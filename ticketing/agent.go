@@ -2,6 +2,7 @@ package ticketing
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -42,6 +43,14 @@ func (d *Desk) CreateAgent(ctx context.Context, a Agent) (Agent, error) {
 		return save(tx, agentKey(a.Email), a)
 	})
 	return a, err
+}
+
+// Agents lists the people who answer tickets, by e-mail.
+func (d *Desk) Agents(ctx context.Context) ([]*Agent, error) {
+	return view(ctx, d, func(r store.Reader) ([]*Agent, error) {
+		as, err := scan[Agent](r, store.Prefix("agent"), false, 0)
+		return slices.DeleteFunc(as, func(a *Agent) bool { return a.Bot }), err
+	})
 }
 
 // Agent returns an agent by e-mail.

@@ -85,6 +85,7 @@ func (d *Desk) Reply(ctx context.Context, ref Ref, as, body string) (*Comment, e
 		if err != nil {
 			return err
 		}
+		c.Copies = len(people)
 		for _, p := range people {
 			m := mailing{kind: OutgoingNote, comment: c.ID, author: e.agent.Name, messageID: id, at: e.now}
 			if err := send(e.tx, e.draw, e.project, e.ticket, p, m); err != nil {

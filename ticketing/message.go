@@ -95,6 +95,16 @@ const (
 	MachineOwnLoop     MachineClass = "own_loop"
 )
 
+// hasAuthor tells whether a person wants to say something with a mail of this
+// class: other desks and mailing lists send people's words too.
+func (c MachineClass) hasAuthor() bool {
+	switch c {
+	case MachineNone, MachineList, MachineBulk, MachineCalendar:
+		return true
+	}
+	return false
+}
+
 // Machine is the classification of a mail with the signals that led to it,
 // e.g. "auto-submitted: auto-replied".
 type Machine struct {

@@ -21,7 +21,7 @@ func TestClaimsAreFenced(t *testing.T) {
 	w := newWorld(t)
 	w.receive(opening())
 	got := w.claim("a", time.Minute)
-	if len(got) != 1 || got[0].Claim != "a" || !strings.Contains(got[0].Text, "ticket **#1**") {
+	if len(got) != 1 || got[0].Claim != "a" || !strings.Contains(got[0].Text, "ticket #1") {
 		t.Fatalf("claimed %+v", got)
 	}
 	id := got[0].ID

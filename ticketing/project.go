@@ -91,12 +91,18 @@ func (d *Desk) Domains(ctx context.Context) ([]*Domain, error) {
 	})
 }
 
+// reservedNames are local parts that no project may take.
+var reservedNames = []string{bounceLocal, unsubscribeLocal, replyLocal, "postmaster", "abuse", "mailer-daemon"}
+
 // CreateProject makes a project with its first aliases; an alias serves its
 // domain. A name or alias that is taken is a KindConflict and nothing is made.
 func (d *Desk) CreateProject(ctx context.Context, name string, aliases []string) (Project, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if !namePattern.MatchString(name) {
 		return Project{}, errorf(KindInvalid, "bad-name", "%q is no project name: use letters, digits, dot, dash and underscore, at most 63", name)
+	}
+	if slices.Contains(reservedNames, name) {
+		return Project{}, errorf(KindInvalid, "reserved-name", "%q has a meaning of its own in addresses: choose another name", name)
 	}
 	now := d.now()
 	var p Project

@@ -24,17 +24,20 @@ type mailing struct {
 const deliveryTime = 5 * 24 * time.Hour
 
 func thankYouText(t *Ticket) string {
-	return fmt.Sprintf("Thank you for your request. It is ticket **#%d**, and we will answer by e-mail as soon as we can.\n\n"+
+	return fmt.Sprintf("Thank you for your request. It is ticket #%d, and we will answer by e-mail as soon as we can.\n\n"+
 		"To add something, reply to this mail.", t.IID)
 }
 
 // replyPrefixes are the tokens by which clients mark an answer.
 var replyPrefixes = regexp.MustCompile(`(?i)^\s*((re|aw|antw|antwort|sv|vs|odp|ynt|res|rif)(\[\d+\])?\s*[:：]\s*)+`)
 
+// ownRef is the reference of another ticket that an answer brought along.
+var ownRef = regexp.MustCompile(`(\s*\(#\d{1,15}\))+\s*$`)
+
 // subjectOf is the subject of everything sent about a ticket. It never changes
 // while the title does not.
 func subjectOf(t *Ticket) string {
-	title := replyPrefixes.ReplaceAllString(t.Title, "")
+	title := ownRef.ReplaceAllString(replyPrefixes.ReplaceAllString(t.Title, ""), "")
 	if title == "" {
 		title = noSubject
 	}

@@ -63,7 +63,7 @@ func (rx *receiver) speech(th thread) (speech, error) {
 		released:    rx.in.Release,
 		policyFails: v.Verdict.Action != ActionAccept,
 		policy:      v.Verdict.Reason,
-		machine:     m.Machine.Class != MachineNone && m.Machine.Class != MachineList && m.Machine.Class != MachineCalendar,
+		machine:     !m.Machine.Class.hasAuthor(),
 	}
 	if th.ours && !rx.in.Release {
 		return speech{hold: "own-mail-returned"}, nil

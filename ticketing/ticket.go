@@ -91,6 +91,8 @@ type Comment struct {
 	Journal     string       `json:"journal,omitempty"` // id of the transaction it came in with
 	Warnings    []string     `json:"warnings,omitempty"`
 	Forwarded   *Forwarded   `json:"forwarded,omitempty"`
+	// Copies is how many copies Reply has just written; it is not stored.
+	Copies int `json:"-"`
 }
 
 // Participant is a person who gets a ticket's mails.

@@ -147,6 +147,7 @@ func (a *App) wire(ctx context.Context) error {
 		a.parts.Resolver = dns.NewCache(client, dns.CacheOptions{})
 	}
 	a.keys = newKeyring(filepath.Join(a.cfg.Data, "dkim"), a.parts.Now)
+	a.keys.hostname = a.cfg.Hostname
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
 	verifier := auth.New(a.parts.Resolver, auth.Options{
 		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,

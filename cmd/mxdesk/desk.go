@@ -94,6 +94,22 @@ type DomainCmd struct {
 	Add    DomainAddCmd    `cmd:"" help:"Serve a domain."`
 	Remove DomainRemoveCmd `cmd:"" help:"Stop serving a domain."`
 	List   DomainListCmd   `cmd:"" help:"List the served domains."`
+	Show   DomainShowCmd   `cmd:"" help:"Show the DNS records that a domain is to publish."`
+}
+
+// DomainShowCmd shows the DNS records of a domain.
+type DomainShowCmd struct {
+	Domain string `arg:"" help:"Domain."`
+}
+
+// Run shows the DNS records of a domain.
+func (c DomainShowCmd) Run(e *Env) error {
+	return ask(e, "domain.show", api.NameRequest{Name: c.Domain}, func(rs []api.Record) error {
+		for _, r := range rs {
+			fmt.Fprintf(e.Stdout, "%s.  %s  %s\n", r.Name, r.Type, clean(r.Value))
+		}
+		return nil
+	})
 }
 
 // DomainAddCmd serves a domain.
@@ -134,7 +150,36 @@ func (DomainListCmd) Run(e *Env) error {
 
 // AgentCmd groups the commands on agents.
 type AgentCmd struct {
+	Add  AgentAddCmd  `cmd:"" help:"Make an agent."`
+	List AgentListCmd `cmd:"" help:"List the agents."`
 	Link AgentLinkCmd `cmd:"" help:"Make a one-time sign-in link, valid for 60 minutes."`
+}
+
+// AgentAddCmd makes an agent.
+type AgentAddCmd struct {
+	Email string `arg:"" help:"E-mail address."`
+	Name  string `help:"Name that customers see; what stands before the @ if not given."`
+	Admin bool   `help:"May do everything."`
+}
+
+// Run makes an agent.
+func (c AgentAddCmd) Run(e *Env) error {
+	return e.done("agent.add", api.AgentRequest{Email: c.Email, Name: c.Name, Admin: c.Admin})
+}
+
+// AgentListCmd lists the agents.
+type AgentListCmd struct{}
+
+// Run lists the agents.
+func (AgentListCmd) Run(e *Env) error {
+	return ask(e, "agent.list", struct{}{}, func(as []api.Agent) error {
+		rows := [][]string{{"AGENT", "NAME", "ADMIN"}}
+		for _, a := range as {
+			rows = append(rows, []string{a.Email, cell(a.Name, 40), map[bool]string{true: "yes"}[a.Admin]})
+		}
+		table(e.Stdout, rows)
+		return nil
+	})
 }
 
 // AgentLinkCmd makes a sign-in link.
@@ -190,19 +235,23 @@ type QueueShowCmd struct {
 
 // Run prints an outgoing mail.
 func (c QueueShowCmd) Run(e *Env) error {
-	return ask(e, "queue.show", api.NameRequest{Name: c.ID}, func(rs []api.RawMessage) error {
-		for _, r := range rs {
-			if _, err := fmt.Fprint(e.Stdout, clean(string(r.Raw))); err != nil {
-				return err
-			}
+	return ask(e, "queue.show", api.NameRequest{Name: c.ID}, e.printRaw)
+}
+
+// printRaw writes mails as they are, made harmless for a terminal.
+func (e *Env) printRaw(rs []api.RawMessage) error {
+	for _, r := range rs {
+		if _, err := fmt.Fprint(e.Stdout, clean(string(r.Raw))); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // HeldCmd groups the commands on held mail.
 type HeldCmd struct {
 	List    HeldListCmd    `cmd:"" help:"List held mail, the newest first."`
+	Show    HeldShowCmd    `cmd:"" help:"Print a held mail as it was received."`
 	Release HeldReleaseCmd `cmd:"" help:"Let a held mail through."`
 	Delete  HeldDeleteCmd  `cmd:"" help:"Delete a held mail."`
 }
@@ -225,6 +274,16 @@ func (c HeldListCmd) Run(e *Env) error {
 		table(e.Stdout, rows)
 		return nil
 	})
+}
+
+// HeldShowCmd prints a held mail.
+type HeldShowCmd struct {
+	Name string `arg:"" help:"Name, as listed."`
+}
+
+// Run prints a held mail.
+func (c HeldShowCmd) Run(e *Env) error {
+	return ask(e, "held.show", api.NameRequest{Name: c.Name}, e.printRaw)
 }
 
 // HeldReleaseCmd lets a held mail through.

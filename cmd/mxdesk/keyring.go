@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"github.com/mxdesk/mxdesk/auth/dkim"
+	"github.com/mxdesk/mxdesk/server/api"
 )
 
 // keyring keeps the DKIM keys of the served domains, one folder for each
 // domain and one file for each selector, readable by the owner only.
 type keyring struct {
-	dir string
-	now func() time.Time
+	dir      string
+	now      func() time.Time
+	hostname string // the mail exchanger that Records names
 
 	mu      sync.Mutex
 	signers map[string]*dkim.Signer
@@ -135,4 +137,28 @@ func (k *keyring) signer(domain string) (*dkim.Signer, error) {
 	s := dkim.NewSigner(domain, keys)
 	k.signers[domain] = s
 	return s, nil
+}
+
+// Records lists what a domain is to publish: where its mail goes, who may send
+// for it, and its keys.
+func (k *keyring) Records(_ context.Context, domain string) ([]api.Record, error) {
+	k.mu.Lock()
+	keys, err := k.load(domain)
+	k.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Record{
+		{Domain: domain, Name: domain, Type: "MX", Value: "10 " + k.hostname + "."},
+		{Domain: domain, Name: domain, Type: "TXT", Value: "v=spf1 mx -all"},
+		{Domain: domain, Name: "_dmarc." + domain, Type: "TXT", Value: "v=DMARC1; p=reject"},
+	}
+	for _, key := range keys {
+		value, err := dkim.DNSRecord(key.Private)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, api.Record{Domain: domain, Name: key.Selector + "._domainkey." + domain, Type: "TXT", Value: value})
+	}
+	return out, nil
 }

@@ -99,6 +99,9 @@ func showComment(w io.Writer, c api.Comment) {
 	if c.Kind == ticketing.CommentInternal {
 		marks += "  [internal]"
 	}
+	if c.Machine.Class != "" && c.Machine.Class != ticketing.MachineNone {
+		marks += "  [" + strings.ReplaceAll(string(c.Machine.Class), "_", " ") + "]"
+	}
 	if !c.FromAgent {
 		marks += map[bool]string{true: "  [verified]", false: "  [not verified]"}[c.Verified]
 	}
@@ -112,7 +115,11 @@ func showComment(w io.Writer, c api.Comment) {
 		fmt.Fprintf(w, "   + %s  %s  %s\n", cell(a.Name, 60), clean(a.Type), size(a.Size))
 	}
 	for _, d := range c.Deliveries {
-		fmt.Fprintf(w, "   → %s: %s%s\n", clean(d.Recipient), d.State, lastAttempt(d.Attempts))
+		fmt.Fprintf(w, "   → %s%s: %s%s\n", clean(d.Recipient), map[bool]string{true: " (automatic thank-you)"}[d.Kind == ticketing.OutgoingThankYou],
+			d.State, lastAttempt(d.Attempts))
+		if d.Due != nil {
+			fmt.Fprintf(w, "     next try %s\n", when(*d.Due))
+		}
 	}
 }
 
@@ -229,12 +236,15 @@ func (c TicketAssignCmd) Run(e *Env) error {
 // TicketLabelCmd adds and removes labels.
 type TicketLabelCmd struct {
 	onTicket
-	Labels []string `arg:"" help:"Labels to add; with a leading - to remove (write -- before the first)." placeholder:"LABEL"`
+	Labels []string `arg:"" optional:"" help:"Labels to add." placeholder:"LABEL"`
 	Remove []string `help:"Label to remove. May be repeated." placeholder:"LABEL"`
 }
 
 // Run changes labels.
 func (c TicketLabelCmd) Run(e *Env) error {
+	if len(c.Labels)+len(c.Remove) == 0 {
+		return exitf(exitUsage, "name a label to add, or one to --remove")
+	}
 	req := c.request()
 	req.Remove = c.Remove
 	for _, l := range c.Labels {

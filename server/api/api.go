@@ -16,9 +16,12 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-// Keys makes the DKIM keys of a domain that is served from now on.
+// Keys has the DKIM keys of the served domains.
 type Keys interface {
+	// Ensure makes the keys of a domain that is served from now on.
 	Ensure(ctx context.Context, domain string) error
+	// Records lists what a domain is to publish, its DKIM keys among it.
+	Records(ctx context.Context, domain string) ([]Record, error)
 }
 
 // Releaser takes a held mail in again.
@@ -74,10 +77,14 @@ func Handler(o Options) http.Handler {
 	handle(mux, a, "domain.add", a.domainAdd)
 	handle(mux, a, "domain.remove", a.domainRemove)
 	handle(mux, a, "domain.list", a.domainList)
+	handle(mux, a, "domain.show", a.domainShow)
+	handle(mux, a, "agent.add", a.agentAdd)
+	handle(mux, a, "agent.list", a.agentList)
 	handle(mux, a, "agent.link", a.agentLink)
 	handle(mux, a, "queue.list", a.queueList)
 	handle(mux, a, "queue.show", a.queueShow)
 	handle(mux, a, "held.list", a.heldList)
+	handle(mux, a, "held.show", a.heldShow)
 	handle(mux, a, "held.release", a.heldRelease)
 	handle(mux, a, "held.delete", a.heldDelete)
 	handle(mux, a, "trace", a.trace)

@@ -236,3 +236,7 @@ func TestStatusOfKinds(t *testing.T) {
 		}
 	}
 }
+
+func (o *office) Records(_ context.Context, domain string) ([]Record, error) {
+	return []Record{{Domain: domain, Name: domain, Type: "MX", Value: "10 mx.test."}}, nil
+}

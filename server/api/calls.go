@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/mxdesk/mxdesk/ticketing"
@@ -80,10 +81,30 @@ func on(ticket string, done string, change func(ticketing.Ref) (*ticketing.Comme
 	return []Done{d}, nil
 }
 
+// mailedTo says how many people get a mail.
+func mailedTo(copies int) string {
+	switch copies {
+	case 0:
+		return ", but nobody gets mail about this ticket"
+	case 1:
+		return " and queued for 1 participant"
+	}
+	return fmt.Sprintf(" and queued for %d participants", copies)
+}
+
 func (a *api) ticketReply(ctx context.Context, req TicketRequest) ([]Done, error) {
-	return on(req.Ticket, "reply queued", func(ref ticketing.Ref) (*ticketing.Comment, error) {
-		return a.Desk.Reply(ctx, ref, req.As, req.Body)
+	copies := 0
+	ds, err := on(req.Ticket, "reply kept", func(ref ticketing.Ref) (*ticketing.Comment, error) {
+		c, err := a.Desk.Reply(ctx, ref, req.As, req.Body)
+		if c != nil {
+			copies = c.Copies
+		}
+		return c, err
 	})
+	for i := range ds {
+		ds[i].Message += mailedTo(copies)
+	}
+	return ds, err
 }
 
 func (a *api) ticketNote(ctx context.Context, req TicketRequest) ([]Done, error) {
@@ -237,6 +258,58 @@ func (a *api) domainList(ctx context.Context, _ struct{}) ([]Domain, error) {
 	return out, err
 }
 
+// Agent is one line of the agent list.
+type Agent struct {
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Admin bool   `json:"admin"`
+}
+
+// AgentRequest describes an agent to be made.
+type AgentRequest struct {
+	Email string `json:"email"`
+	Name  string `json:"name,omitempty"`
+	Admin bool   `json:"admin,omitempty"`
+}
+
+func (a *api) agentAdd(ctx context.Context, req AgentRequest) ([]Done, error) {
+	g, err := a.Desk.CreateAgent(ctx, ticketing.Agent{Email: req.Email, Name: req.Name, Admin: req.Admin})
+	if err != nil {
+		return nil, err
+	}
+	return []Done{{Message: "agent " + g.Email + " added"}}, nil
+}
+
+func (a *api) agentList(ctx context.Context, _ struct{}) ([]Agent, error) {
+	as, err := a.Desk.Agents(ctx)
+	out := make([]Agent, len(as))
+	for i, g := range as {
+		out[i] = Agent{Email: g.Email, Name: g.Name, Admin: g.Admin}
+	}
+	return out, err
+}
+
+// Record is a DNS record that a served domain wants published.
+type Record struct {
+	Domain string `json:"domain"`
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Value  string `json:"value"`
+}
+
+func (a *api) domainShow(ctx context.Context, req NameRequest) ([]Record, error) {
+	ds, err := a.Desk.Domains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range ds {
+		if strings.EqualFold(d.Name, strings.TrimSuffix(strings.TrimSpace(req.Name), ".")) {
+			return a.Keys.Records(ctx, d.Name)
+		}
+	}
+	return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "domain-not-found", Message: "there is no domain " + req.Name}
+}
+
 // Link is a one-time sign-in link.
 type Link struct {
 	Agent string `json:"agent"`
@@ -289,6 +362,20 @@ func (a *api) heldList(ctx context.Context, req NameRequest) ([]Held, error) {
 		out[i] = heldView(h)
 	}
 	return out, err
+}
+
+func (a *api) heldShow(ctx context.Context, req NameRequest) ([]RawMessage, error) {
+	h, err := a.Desk.HeldByName(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := a.Desk.OpenRaw(ctx, h.Raw)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	raw, err := io.ReadAll(io.NewSectionReader(blob, 0, blob.Size()))
+	return []RawMessage{{Raw: raw}}, err
 }
 
 func (a *api) heldRelease(ctx context.Context, req NameRequest) ([]Done, error) {

@@ -71,8 +71,10 @@ type Comment struct {
 // Delivery is one recipient's copy of an outgoing mail.
 type Delivery struct {
 	ID        string                  `json:"id"`
+	Kind      ticketing.OutgoingKind  `json:"kind"`
 	Recipient string                  `json:"recipient"`
 	State     ticketing.DeliveryState `json:"state"`
+	Due       *time.Time              `json:"due"` // of the next attempt
 	Attempts  []ticketing.Attempt     `json:"attempts"`
 }
 
@@ -184,7 +186,11 @@ func commentView(e ticketing.Entry) Comment {
 		c.Author = c.Name
 	}
 	for _, o := range e.Deliveries {
-		c.Deliveries = append(c.Deliveries, Delivery{ID: o.ID, Recipient: o.Recipient.Address, State: o.State, Attempts: list(o.Attempts)})
+		d := Delivery{ID: o.ID, Kind: o.Kind, Recipient: o.Recipient.Address, State: o.State, Attempts: list(o.Attempts)}
+		if !o.State.Final() {
+			d.Due = &o.Due
+		}
+		c.Deliveries = append(c.Deliveries, d)
 	}
 	return c
 }
