@@ -107,7 +107,7 @@ func (w *world) inbound(m mailing) ticketing.Inbound {
 	if m.inReplyTo != "" {
 		msg.InReplyTo = []string{m.inReplyTo}
 	}
-	raw := []byte(fmt.Sprintf("%+v", m))
+	raw := fmt.Appendf(nil, "%+v", m)
 	staged, err := w.db.Stage(w.t.Context(), int64(len(raw)), sha256.Sum256(raw), bytes.NewReader(raw))
 	if err != nil {
 		w.t.Fatal(err)

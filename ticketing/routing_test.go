@@ -225,9 +225,10 @@ func TestSubjectReference(t *testing.T) {
 func TestTokenInHeaderCountsInsideItsProjectOnly(t *testing.T) {
 	w, ann, _ := talk(t)
 	w.ok(w.CreateProject(t.Context(), "billing", []string{"billing@desk.test"}))
+	w.receive(mailing{from: "ann@customer.test", to: "billing@desk.test", text: "first", id: "b@x", aligned: true})
 	m := mailing{from: "ann@customer.test", to: "x@elsewhere.test " + strings.ToUpper(ann), text: "hi", id: "h@x", aligned: true}
 	m.rcpts = []string{"billing@desk.test"}
-	if out := w.receive(m); out.Ticket != "billing#1" {
+	if out := w.receive(m); out.Ticket != "billing#2" {
 		t.Errorf("token of another project: %+v", out)
 	}
 	m.rcpts = []string{"support@desk.test"}

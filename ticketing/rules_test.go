@@ -102,7 +102,7 @@ func TestSubjects(t *testing.T) {
 		"Re:":                "Re: (no subject) (#7)",
 		"Re: re:":            "Re: (no subject) (#7)",
 		"(no subject)":       "Re: (no subject) (#7)",
-		"Fwd: Hey (#3)":      "Re: Fwd: Hey (#3) (#7)",
+		"Fwd: Hey (#3)":      "Re: Fwd: Hey (#7)",
 		"Research":           "Re: Research (#7)",
 	} {
 		if got := subjectOf(&Ticket{Title: title, IID: 7}); got != want {
@@ -213,18 +213,15 @@ func TestSweepOfExcessRefusals(t *testing.T) {
 	if err := d.NoteRefusals(t.Context(), es); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing to do
-		err := db.Update(t.Context(), func(tx store.Tx) error {
-			s, err := sweepRefusals(tx, someDay, 10)
-			if err == nil && (s.rows != 10 || s.more) {
-				err = fmt.Errorf("swept %+v", s)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		s, err := sweepRefusals(tx, someDay, 10)
+		if err == nil && (s.rows != 10 || s.more) {
+			err = fmt.Errorf("swept %+v", s)
 		}
-		break
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for i, e := range es {
 		got, err := d.Trace(t.Context(), e.MailFrom)
