@@ -16,20 +16,6 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing/mail"
 )
 
-// corpora is the folder of other projects' test data, "" where there is none.
-func corpora(t *testing.T, elem ...string) string {
-	t.Helper()
-	root := os.Getenv("CORPORA")
-	if root == "" {
-		root = "../../../shared/corpora"
-	}
-	dir := filepath.Join(append([]string{root}, elem...)...)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no test data at %s (set CORPORA): this suite is not run", dir)
-	}
-	return dir
-}
-
 // parcel is a file of the corpus on its way.
 type parcel struct {
 	file  string
@@ -43,7 +29,7 @@ type parcel struct {
 // bytes alike, by LMTP: with proper line ends by DATA into one project, and as
 // it is by BDAT into another. Each has to become visible exactly once.
 func TestRealCorpus(t *testing.T) {
-	dir := corpora(t, "mime")
+	dir := testdata(t, "mime")
 	d := loadedDesk(t, "")
 	d.project("data", "data@desk.test")
 	d.project("bdat", "bdat@desk.test")

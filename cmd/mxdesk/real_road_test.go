@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,13 +117,12 @@ func newCorrespondent(t *testing.T) *correspondent {
 // textRecord is a TXT record as zone files have it: pieces of at most 255
 // octets.
 func textRecord(name, text string) string {
-	line := name + " TXT"
-	for len(text) > 0 {
-		n := min(len(text), 200)
-		line += fmt.Sprintf(" %q", text[:n])
-		text = text[n:]
+	var line strings.Builder
+	line.WriteString(name + " TXT")
+	for piece := range slices.Chunk([]byte(text), 200) {
+		fmt.Fprintf(&line, " %q", piece)
 	}
-	return line + "\n"
+	return line.String() + "\n"
 }
 
 // letter is a message of ann's, signed by another program than ours.
@@ -143,7 +143,7 @@ func (d *desk) keyRecords(t *testing.T, domain string) string {
 	if err != nil || len(files) != 2 {
 		t.Fatalf("keys of %s: %q, %v", domain, files, err)
 	}
-	records := ""
+	var records strings.Builder
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
@@ -157,9 +157,9 @@ func (d *desk) keyRecords(t *testing.T, domain string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records += textRecord(strings.TrimSuffix(filepath.Base(f), ".pem")+"._domainkey."+domain+".", record)
+		records.WriteString(textRecord(strings.TrimSuffix(filepath.Base(f), ".pem")+"._domainkey."+domain+".", record))
 	}
-	return records
+	return records.String()
 }
 
 func checkTicket(t *testing.T, d *desk, spf string) {

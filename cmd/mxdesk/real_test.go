@@ -186,12 +186,17 @@ func (d *desk) project(name, alias string) {
 // decode runs a command with --json and reads its lines.
 func decode[T any](d *desk, args ...string) []T {
 	d.t.Helper()
+	return decodeLines[T](d.t, d.do(append(args, "--json")...))
+}
+
+func decodeLines[T any](t *testing.T, text string) []T {
+	t.Helper()
 	var out []T
-	dec := json.NewDecoder(strings.NewReader(d.do(append(args, "--json")...)))
+	dec := json.NewDecoder(strings.NewReader(text))
 	for dec.More() {
 		var v T
 		if err := dec.Decode(&v); err != nil {
-			d.t.Fatalf("mxdesk %s: %v", strings.Join(args, " "), err)
+			t.Fatalf("%v:\n%s", err, text)
 		}
 		out = append(out, v)
 	}
