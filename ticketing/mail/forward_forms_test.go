@@ -67,3 +67,19 @@ func TestForwardForms(t *testing.T) {
 		}
 	}
 }
+
+// TestForwardHTML reads forwards that come as HTML only.
+func TestForwardHTML(t *testing.T) {
+	for name, source := range map[string]string{
+		"thunderbird": `<p>note</p><div class="moz-forward-container"><br>-------- Forwarded Message --------<table><tr><th>Subject: </th><td>Lamp</td></tr><tr><th>Date: </th><td>Monday</td></tr><tr><th>From: </th><td>Ann Ode <a href="mailto:ann@example.org">&lt;ann@example.org&gt;</a></td></tr></table><br><p>Dark.</p></div>`,
+		"gmail":       `<div>note<br><div class="gmail_quote"><div class="gmail_attr">---------- Forwarded message ---------<br>From: <strong>Ann Ode</strong> &lt;<a href="mailto:ann@example.org">ann@example.org</a>&gt;<br>Date: Monday<br>Subject: Lamp<br>To: Bob<br></div><br><div>Dark.</div></div></div>`,
+		"outlook":     `<p>note</p><hr><div id="divRplyFwdMsg"><b>From:</b> Ann Ode &lt;ann@example.org&gt;<br><b>Sent:</b> Monday<br><b>To:</b> Bob<br><b>Subject:</b> Lamp</div><div>Dark.</div>`,
+		"iphone":      `<div>note</div><div><br>Begin forwarded message:<br></div><blockquote type="cite"><b>From:</b> Ann Ode &lt;ann@example.org&gt;<br><b>Date:</b> Monday<br><b>To:</b> Bob<br><b>Subject:</b> <b>Lamp</b><br><br></blockquote><blockquote type="cite">Dark.</blockquote>`,
+	} {
+		msg := parseBytes([]byte("Subject: Fwd: Lamp\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + source))
+		want := ticketing.Forwarded{From: ticketing.Person{Name: "Ann Ode", Address: "ann@example.org"}, Subject: "Lamp", Date: "Monday", Text: "Dark."}
+		if msg.Forwarded == nil || *msg.Forwarded != want || msg.ReplyText != "note" {
+			t.Errorf("%s: %+v, reply %q", name, msg.Forwarded, msg.ReplyText)
+		}
+	}
+}
