@@ -10,14 +10,15 @@ import (
 // summary is what a mail says, in one line: its text, its files, its warnings.
 func summary(mail string) string {
 	msg := parseBytes([]byte(strings.ReplaceAll(mail, "\n", "\r\n")))
-	s := fmt.Sprintf("%q", strings.TrimSpace(msg.Text))
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("%q", strings.TrimSpace(msg.Text)))
 	for _, a := range msg.Attachments {
-		s += fmt.Sprintf(" %s:%s", a.Name, a.Type)
+		s.WriteString(fmt.Sprintf(" %s:%s", a.Name, a.Type))
 	}
 	for _, w := range msg.Warnings {
-		s += " !" + w
+		s.WriteString(" !" + w)
 	}
-	return s
+	return s.String()
 }
 
 func mixed(parts ...string) string {
@@ -64,12 +65,12 @@ func TestBracketedAddresses(t *testing.T) {
 	for value, want := range map[string]string{
 		"[ann@example.org]": "<ann@example.org>", "Ann Ode [mailto:ann@example.org]": "Ann Ode<ann@example.org>", "Ann <ann@[192.0.2.1]>": "Ann<ann@[192.0.2.1]>", "[Team] Ann <ann@example.org>": "[Team] Ann<ann@example.org>",
 	} {
-		got := ""
+		var got strings.Builder
 		for _, p := range parseAddresses(value) {
-			got += p.Name + "<" + p.Address + ">"
+			got.WriteString(p.Name + "<" + p.Address + ">")
 		}
-		if got != want {
-			t.Errorf("%s: %s, want %s", value, got, want)
+		if got.String() != want {
+			t.Errorf("%s: %s, want %s", value, got.String(), want)
 		}
 	}
 }
