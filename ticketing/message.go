@@ -43,12 +43,16 @@ type Message struct {
 	Warnings   []string
 }
 
-// Author returns the first usable From address, else Sender.
+// Author returns the first From with a usable address, else Sender, else the
+// first From, which has a name at best.
 func (m *Message) Author() Person {
 	for _, p := range m.From {
 		if p.Address != "" {
 			return p
 		}
+	}
+	if m.Sender.Address == "" && len(m.From) > 0 {
+		return m.From[0]
 	}
 	return m.Sender
 }

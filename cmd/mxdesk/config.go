@@ -33,8 +33,8 @@ type Config struct {
 	Queue   QueueConfig   `toml:"queue"`
 	Log     LogConfig     `toml:"log"`
 
-	// FromFile is set when there was a config file.
-	FromFile bool `toml:"-"`
+	// File is the TOML file that was read, "" without one.
+	File string `toml:"-"`
 }
 
 // SMTPConfig is the MX side.
@@ -141,6 +141,7 @@ func defaultHostname() string {
 type Sources struct {
 	File string              // TOML, "" = none
 	Env  func(string) string // MXDESK_<SECTION>_<KEY>
+	All  []string            // the whole environment, NAME=value: to find what is misspelt
 	Set  []string            // section.key=value, from the command line
 	Data string              // --data
 }
@@ -159,17 +160,25 @@ func LoadConfig(s Sources) (Config, error) {
 			return c, err
 		}
 		lines = keyLines(s.File, string(text))
-		c.FromFile = true
+		c.File = s.File
 	}
 	where := func(key string) string { return placeOf(lines, key) }
 	over := make(map[string]string)
+	known := []string{"MXDESK_CONFIG"}
 	for _, o := range c.options() {
 		name := "MXDESK_" + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
+		known = append(known, name)
 		if v := s.Env(name); v != "" {
 			if err := o.set(v); err != nil {
 				return c, fmt.Errorf("%s: %w", name, err)
 			}
 			over[o.key] = name
+		}
+	}
+	for _, v := range s.All {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "MXDESK_") && !slices.Contains(known, name) {
+			return c, fmt.Errorf("%s: there is no such setting", name)
 		}
 	}
 	if err := c.setAll(s.Set, over); err != nil {
@@ -316,7 +325,7 @@ func (c *Config) validate() (key string, err error) {
 		{"http.public_url", checkURL(c.HTTP.PublicURL)},
 		{"metrics.listen", checkListen(nonEmpty(c.Metrics.Listen), false)},
 		{"dns.servers", checkListen(c.DNS.Servers, false)},
-		{"dns.timeout", checkBetween(time.Duration(c.DNS.Timeout), 10*time.Millisecond, time.Minute)},
+		{"dns.timeout", checkTime(c.DNS.Timeout, 10*time.Millisecond, time.Minute)},
 		{"queue.relay", checkRelay(c.Queue.Relay)},
 		{"queue.mx_port", checkBetween(int64(c.Queue.MXPort), 1, 65535)},
 		{"queue.allow_nets", checkNets(c.Queue.AllowNets)},
@@ -350,6 +359,15 @@ func checkOneOf(s string, allowed ...string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not one of %s", s, strings.Join(allowed, ", "))
+}
+
+// checkTime checks a duration. A bare number of the file counts nanoseconds,
+// which nobody means.
+func checkTime(d Duration, low, high time.Duration) error {
+	if d > 0 && d < Duration(time.Microsecond) {
+		return errors.New("this is a number without a unit, write for example \"5s\"")
+	}
+	return checkBetween(time.Duration(d), low, high)
 }
 
 func checkBetween[T int64 | time.Duration](n, low, high T) error {

@@ -110,7 +110,7 @@ func TestSourcesInTheirOrder(t *testing.T) {
 	} {
 		step.change()
 		c, err := LoadConfig(s)
-		if got := c.Hostname + " " + c.Data; err != nil || got != step.want || !c.FromFile || c.TLS.Key != "k" {
+		if got := c.Hostname + " " + c.Data; err != nil || got != step.want || c.File == "" || c.TLS.Key != "k" {
 			t.Errorf("%q, %v; want %q", got, err, step.want)
 		}
 	}

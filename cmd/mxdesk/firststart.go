@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mxdesk/mxdesk/queue"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -53,7 +54,7 @@ func (a *App) firstStart(ctx context.Context) (*FirstStart, error) {
 		return nil, err
 	}
 	f.Admin = admin.Email
-	if !a.cfg.FromFile {
+	if a.cfg.File == "" {
 		f.Address = firstAlias
 		if _, err := a.Desk.CreateProject(ctx, firstProject, []string{firstAlias}); unlessThere(err) != nil {
 			return nil, err
@@ -82,7 +83,11 @@ func domainOf(address, otherwise string) string {
 // greet tells a person what there is and, at the first start, what to do next.
 // Its error means that there is no sign-in link; the next start tries again.
 func (a *App) greet(ctx context.Context, w io.Writer) error {
-	row := func(name, value string) { fmt.Fprintf(w, "  %-9s %s\n", name, value) }
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-9s %s\n", name, value)
+		}
+	}
 	fmt.Fprintf(w, "mxdesk %s\n\n", version())
 	row("data", a.cfg.Data)
 	for _, l := range a.cfg.SMTP.Listen {
@@ -91,22 +96,28 @@ func (a *App) greet(ctx context.Context, w io.Writer) error {
 	for _, l := range a.cfg.LMTP.Listen {
 		row("lmtp", l)
 	}
-	row("pages", a.publicURL())
+	row("pages", a.pages())
 	row("metrics", a.cfg.Metrics.Listen)
 	if a.cfg.Queue.Relay == "capture" {
 		row("outgoing", "captured: kept and shown, never sent (set queue.relay to send)")
 	} else {
-		row("outgoing", a.cfg.Queue.Relay)
+		route, err := queue.ParseRoute(a.cfg.Queue.Relay)
+		if err != nil {
+			return err
+		}
+		row("outgoing", route.String()) // without its password
 	}
 	if a.first == nil {
 		return nil
 	}
-	link, err := a.login.Link(ctx, a.first.Admin)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(w, "\nFirst start: made the admin %s and the DKIM keys.\n", a.first.Admin)
-	fmt.Fprintf(w, "Sign in once with this link, within 60 minutes (a new one: mxdesk agent link):\n\n  %s\n", link)
+	if a.cfg.HTTP.Listen != "" {
+		link, err := a.login.Link(ctx, a.first.Admin)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "Sign in once with this link, within 60 minutes (a new one: %s agent link):\n\n  %s\n", a.command(), link)
+	}
 	a.nextSteps(w)
 	if err := os.Remove(filepath.Join(a.cfg.Data, firstMark)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -114,13 +125,39 @@ func (a *App) greet(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// pages is where agents find their pages, "" if there are none.
+func (a *App) pages() string {
+	switch {
+	case a.cfg.HTTP.Listen == "":
+		return ""
+	case a.cfg.HTTP.PublicURL != "":
+		return a.publicURL() + " (listens on " + a.cfg.HTTP.Listen + ")"
+	}
+	return a.publicURL()
+}
+
+// command is how the other commands find this server.
+func (a *App) command() string {
+	switch {
+	case a.cfg.File != "":
+		return "mxdesk --config " + a.cfg.File
+	case a.cfg.Data != DefaultConfig().Data:
+		return "mxdesk --data " + a.cfg.Data
+	}
+	return "mxdesk"
+}
+
 // nextSteps tells how the first mail gets in.
 func (a *App) nextSteps(w io.Writer) {
 	if a.first.Address == "" || len(a.cfg.SMTP.Listen) == 0 {
-		fmt.Fprint(w, "\nMake a project next:\n\n  mxdesk project create support --alias support@desk.example.org\n\n")
+		fmt.Fprintf(w, "\nMake a project next:\n\n  %s project create support --alias support@desk.example.org\n\n", a.command())
 		return
 	}
-	fmt.Fprintf(w, "\nSend a first mail to project %s and see it at %s/tickets:\n\n", firstProject, a.publicURL())
+	where := a.command() + " ticket list"
+	if a.cfg.HTTP.Listen != "" {
+		where = a.publicURL() + "/tickets"
+	}
+	fmt.Fprintf(w, "\nSend a first mail to project %s and see it at %s:\n\n", firstProject, where)
 	fmt.Fprintf(w, "  printf 'From: Ann <ann@customer.example>\\nTo: %[1]s\\nSubject: Printer on fire\\n\\nIt burns.\\n' |\n"+
 		"    curl -sS --crlf smtp://%[2]s --mail-from ann@customer.example --mail-rcpt %[1]s --upload-file -\n\n",
 		a.first.Address, dialable(a.cfg.SMTP.Listen[0]))

@@ -18,7 +18,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	e := &Env{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}
+	e := &Env{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ()}
 	code := run(e, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -30,6 +30,7 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	Environ        []string // all of it
 	Global         Global
 }
 
@@ -141,7 +142,7 @@ var errSaid = errors.New("said")
 
 // settings loads the configuration that the flags and the environment name.
 func (e *Env) settings() (Config, error) {
-	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, Set: e.Global.Set, Data: e.Global.Data})
+	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, All: e.Environ, Set: e.Global.Set, Data: e.Global.Data})
 	if err != nil {
 		return c, &exitError{code: exitUsage, err: err}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -59,7 +60,7 @@ func (ServeCmd) Run(e *Env) error {
 // Memory settings for a live heap that is tiny beside what passes through it.
 const (
 	gcPercent   = 400
-	memoryLimit = 1 << 30
+	memoryLimit = 384 << 20
 )
 
 // tuneMemory keeps the garbage collector from running all the time, and within
@@ -77,6 +78,8 @@ func tuneMemory(getenv func(string) string) {
 func startError(cfg Config, err error) error {
 	cure := ""
 	switch e, known := errors.AsType[*ticketing.Error](err); {
+	case isListen(err):
+		cure = "free that address, take another one in the settings (mxdesk config print shows them), or for a port below 1024 give the program CAP_NET_BIND_SERVICE"
 	case errors.Is(err, badgerdb.ErrInUse):
 		cure = "stop the other one, or choose another folder with --data"
 	case errors.Is(err, badgerdb.ErrNotWritable), errors.Is(err, os.ErrPermission):
@@ -88,6 +91,12 @@ func startError(cfg Config, err error) error {
 		return exitf(exitIO, "%w: %s", err, cure)
 	}
 	return &exitError{code: exitIO, err: err}
+}
+
+// isListen tells whether a listener could not be opened.
+func isListen(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "listen"
 }
 
 func logger(cfg Config, w io.Writer) *slog.Logger {

@@ -69,7 +69,7 @@ func newStory(t *testing.T, dir string) *story {
 	}
 	s := &story{t: t, net: &pipeNet{listeners: map[string]*pipeListener{}}, mx: &queuetest.Net{}, logs: &syncBuffer{}, engine: lasting{memdb.New(memdb.Options{})}}
 	cfg := DefaultConfig()
-	cfg.Data, cfg.Hostname, cfg.FromFile = dir, "desk.test", true
+	cfg.Data, cfg.Hostname, cfg.File = dir, "desk.test", "story.toml"
 	cfg.Queue.Relay = "mx"
 	cfg.SMTP.Trusted = []string{"192.0.2.1"}
 	app, err := NewApp(t.Context(), cfg, Parts{

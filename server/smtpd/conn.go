@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +22,8 @@ type conn struct {
 	id      string
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelFunc
-	release func() // gives back the place among the client's connections
+	release func()                  // gives back the place among the client's connections
+	session atomic.Pointer[session] // the latest, nil before there is one
 
 	// Set by open, before the first octet reaches go-smtp.
 	opened  bool

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -111,8 +112,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	wg.Wait()
 	s.lingering.Wait()
+	ended := time.NewTimer(lastNotes)
+	defer ended.Stop()
+	for _, g := range open {
+		if t := g.session.Load(); t != nil {
+			select {
+			case <-t.over:
+			case <-ended.C:
+				return err
+			}
+		}
+	}
 	return err
 }
+
+// lastNotes is how long sessions whose connection was closed may take to note
+// what became of their transactions.
+const lastNotes = time.Second
 
 // remember counts an accepted connection, unless there is no room for it.
 func (s *Server) remember(g *conn) bool {

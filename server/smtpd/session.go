@@ -28,6 +28,9 @@ type session struct {
 	secure bool
 	log    *slog.Logger
 
+	end  sync.Once
+	over chan struct{} // closed when it is noted what became of the transaction
+
 	mu     sync.Mutex
 	txn    *transaction
 	chunks *transfer // the last message by BDAT
@@ -61,8 +64,9 @@ func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
 	if !ok {
 		return nil, replyInternal.err("")
 	}
-	t := &session{srv: s, o: &s.o, guard: guard, smtp: c, layer: layer, secure: overTLS}
+	t := &session{srv: s, o: &s.o, guard: guard, smtp: c, layer: layer, secure: overTLS, over: make(chan struct{})}
 	t.log = s.log.With("session", guard.id, "client", clientName(guard))
+	guard.session.Store(t)
 	guard.greeted(guard.raw)
 	if overTLS {
 		guard.greeted(secure)
@@ -118,6 +122,7 @@ func (t *session) Reset() {
 // Logout ends the session.
 func (t *session) Logout() error {
 	t.Reset()
+	t.end.Do(func() { close(t.over) })
 	return nil
 }
 
