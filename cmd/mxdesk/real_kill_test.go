@@ -41,6 +41,7 @@ type sender struct {
 
 	mu      sync.Mutex
 	taken   []string // Message-IDs answered 250, the first of each ticket followed by its follow-ups
+	ids     []string // of their transactions, as the replies told them
 	sent    int      // messages begun
 	retries int
 	refused []string // replies 5xx: never right here
@@ -69,7 +70,7 @@ func (s *sender) run(ctx context.Context) {
 		if done && s.sent%8 == 0 { // as if the reply had been lost
 			if c, done = s.try(c, id, text); done {
 				s.mu.Lock()
-				s.taken = s.taken[:len(s.taken)-1]
+				s.taken, s.ids = s.taken[:len(s.taken)-1], slices.Delete(s.ids, len(s.ids)-2, len(s.ids)-1)
 				s.mu.Unlock()
 			}
 		}
@@ -103,7 +104,7 @@ func (s *sender) try(c *client, id, text string) (*client, bool) {
 	got, err := c.deliver(s.name+"@customer.test", "support@desk.test", text)
 	if err == nil && strings.HasPrefix(got, "250 ") {
 		s.mu.Lock()
-		s.taken = append(s.taken, id)
+		s.taken, s.ids = append(s.taken, id), append(s.ids, got[strings.LastIndexByte(got, ' ')+1:])
 		s.mu.Unlock()
 		return c, true
 	}
@@ -172,6 +173,10 @@ func (l *load) check(t *testing.T, d *desk) (taken, retries int) {
 			t.Fatalf("%s: an honest mail was refused: %s", s.name, r)
 		}
 		for n, id := range s.taken {
+			var e api.Transaction
+			if n%5 == 0 && (d.admin("trace", api.NameRequest{Name: s.ids[n]}, &e) != nil || e.ID != s.ids[n] || e.MessageID != id) {
+				t.Errorf("%s was answered %q, of which the journal knows %+v", id, s.ids[n], e)
+			}
 			switch places := have[id]; {
 			case len(places) == 0:
 				t.Errorf("%s was answered 250 and is lost", id)
