@@ -8,25 +8,20 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	e := &Env{Ctx: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ()}
-	code := run(e, os.Args[1:])
-	stop()
-	os.Exit(code)
+	e := &Env{Ctx: context.Background(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ()}
+	os.Exit(run(e, os.Args[1:]))
 }
 
 // Env is the world of one command.
 type Env struct {
-	Ctx            context.Context // ends on SIGINT or SIGTERM
+	Ctx            context.Context // ends the command; signals end the program, except in serve
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string

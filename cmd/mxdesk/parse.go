@@ -56,18 +56,19 @@ func eachFile(e *Env, names []string, do func(name string, f *os.File, size int6
 	failed := false
 	for _, name := range names {
 		err := func() error {
-			f, err := os.Open(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			fi, err := f.Stat()
+			// To open a pipe would wait for its writer.
+			fi, err := os.Stat(name)
 			if err != nil {
 				return err
 			}
 			if !fi.Mode().IsRegular() {
 				return fmt.Errorf("%s: not a regular file", name)
 			}
+			f, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
 			return do(name, f, fi.Size())
 		}()
 		if err != nil {

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing"
@@ -27,31 +29,33 @@ func (ServeCmd) Run(e *Env) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(e.Ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	tuneMemory(e.Getenv)
-	app, err := NewApp(e.Ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
+	app, err := NewApp(ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
 	if err == nil {
-		err = app.Start(e.Ctx)
+		err = app.Start(ctx)
 	}
 	switch {
-	case err != nil && e.Ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return nil // told to stop while it started
 	case err != nil:
 		return startError(cfg, err)
 	}
-	if err := app.greet(e.Ctx, e.Stdout); err != nil {
+	if err := app.greet(ctx, e.Stdout); err != nil {
 		app.log.Error("greeting", "error", err)
 	}
 	fmt.Fprintln(e.Stdout, "ready")
 	var failed error
 	select {
-	case <-e.Ctx.Done():
+	case <-ctx.Done():
 	case failed = <-app.failed:
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Ctx), drainTime)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	// What could not be finished in time was not answered 250 either: senders
 	// come again. A stop that was asked for is no failure.
-	if err := app.Drain(ctx); err != nil {
+	if err := app.Drain(end); err != nil {
 		app.log.Error("drain", "error", err)
 	}
 	return failed
