@@ -88,7 +88,7 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 	if t.Comments == 0 {
 		// The opening mail is shown whole: what looks like a quotation may be
 		// what it is about.
-		c.Body, c.Quoted = m.Text, ""
+		c.Body, c.Quoted = strings.TrimRight(m.Text, " \t\n"), ""
 	}
 	if err := clipComment(c, rx.projects); err != nil {
 		return err

@@ -350,3 +350,18 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 }
+
+func TestUndatedMailWithoutIDIsNewsUnlessTheSame(t *testing.T) {
+	w := newWorld(t)
+	alarm := mailing{from: "alarm@customer.test", subject: "Disk full", text: "sda1"}
+	if out := w.receive(alarm); out.Decision != ticketing.JournalAccepted {
+		t.Fatalf("outcome = %+v", out)
+	}
+	if out := w.receive(alarm); out.Decision != ticketing.JournalDuplicate {
+		t.Errorf("the same octets again: %+v", out)
+	}
+	alarm.cc = "bob@customer.test" // another header, hence other octets
+	if out := w.receive(alarm); out.Decision != ticketing.JournalAccepted {
+		t.Errorf("the same words in another mail: %+v", out)
+	}
+}

@@ -21,7 +21,9 @@ var (
 	// shortAttribution is `Ann Ode wrote:` without date and address, quoting the
 	// line of a program that puts its verb first.
 	shortAttribution = regexp.MustCompile(`^\p{Lu}[\p{L}.'-]{2,30}(?: \p{Lu}[\p{L}.'-]{0,30}){0,3} [\p{L}()/ ]{4,24}\s?:$`)
-	quoting          = regexp.MustCompile(`^(?:Quoting|Citando|Zitat von|Citation de|Citerar|Citerer|Cituji|Цитирую) [^<>]{0,80}<?[^<>@\s]+@[^<>\s]+>?\s?:$`)
+	// dayAttribution is `On Monday, Ann Ode wrote:`, with no number in it.
+	dayAttribution = regexp.MustCompile(`^\W*(?i:` + quoteOpeners + `)[\s,]+[^<>\d]{2,100}\s?:$`)
+	quoting        = regexp.MustCompile(`^(?:Quoting|Citando|Zitat von|Citation de|Citerar|Citerer|Cituji|Цитирую) [^<>]{0,80}<?[^<>@\s]+@[^<>\s]+>?\s?:$`)
 
 	anAddress = regexp.MustCompile(`[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+`)
 )
@@ -36,7 +38,8 @@ func markAttributions(kinds []byte, lines []string) {
 		}
 		tries--
 		n := attribution(kinds, lines, i)
-		if n == 0 && kinds[i] == kindText && i+1 < len(lines) && kinds[i+1] == kindQuote && shortAttribution.MatchString(lines[i]) && hasVerb(lines[i]) {
+		if n == 0 && kinds[i] == kindText && i+1 < len(lines) && kinds[i+1] == kindQuote && hasVerb(lines[i]) &&
+			(shortAttribution.MatchString(lines[i]) || dayAttribution.MatchString(lines[i])) {
 			n = 1
 		}
 		if n == 0 && kinds[i] == kindText && quoting.MatchString(lines[i]) {

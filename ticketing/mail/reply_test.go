@@ -229,3 +229,16 @@ func TestTrimReplyKeepsAnswers(t *testing.T) {
 		t.Errorf("code: reply %q", reply)
 	}
 }
+
+func TestAttributionWithoutNumbers(t *testing.T) {
+	for _, line := range []string{"On Sunday Mika wrote:", "On Monday, Support Team wrote:", "Am Montag schrieb Mika:", "Le lundi, Mika a écrit :"} {
+		reply, quoted := trimReply("It helped.\n\n" + line + "\n> Use water.\n")
+		if strings.TrimSpace(reply) != "It helped." || !strings.Contains(quoted, line) {
+			t.Errorf("%s: reply %q, quoted %q", line, reply, quoted)
+		}
+	}
+	text := "On Monday I wrote:\n\nnothing at all.\n"
+	if reply, _ := trimReply(text); strings.TrimSpace(reply) != strings.TrimSpace(text) {
+		t.Errorf("a sentence was cut: %q", reply)
+	}
+}
