@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,10 +195,10 @@ func (c *check) lostDKIM() {
 func (c *check) checkARC(ctx context.Context) { c.arc = c.Verifier.arc.Verify(ctx, c.message) }
 
 func (c *check) checkDMARC(ctx context.Context) {
+	if c.author.several {
+		c.checkSeveral(ctx)
+	}
 	if c.author.domain == "" {
-		if c.author.several {
-			c.dmarc.Result, c.dmarc.Disposition = dmarc.Fail, dmarc.PolicyQuarantine
-		}
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, mechanismTimeout)
@@ -215,6 +216,23 @@ func (c *check) checkDMARC(ctx context.Context) {
 	c.dmarc = dmarc.Evaluate(ctx, c.resolver, in)
 	if c.dmarc.Result != dmarc.Pass {
 		c.vouched = c.sealerVouches(ctx)
+	}
+}
+
+// checkSeveral fails a mail with several From domains: nobody can vouch for
+// all that people see. The strictest of the domains' policies holds.
+//
+// https://www.rfc-editor.org/rfc/rfc9989#section-5.3.1
+func (c *check) checkSeveral(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mechanismTimeout)
+	defer cancel()
+	c.dmarc.Result = dmarc.Fail
+	harsh := []string{dmarc.PolicyNone, dmarc.PolicyQuarantine, dmarc.PolicyReject}
+	for _, domain := range c.author.domains {
+		r := dmarc.Evaluate(ctx, c.resolver, dmarc.Input{From: domain})
+		if slices.Index(harsh, r.Disposition) > slices.Index(harsh, c.dmarc.Disposition) {
+			c.dmarc.Policy, c.dmarc.Disposition = r.Policy, r.Disposition
+		}
 	}
 }
 

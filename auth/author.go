@@ -21,7 +21,11 @@ type author struct {
 	// several tells of From fields or domains: whoever vouches for one of them
 	// does not vouch for what people see.
 	several bool
+	domains []string // all of them, at most maxFromDomains, in their order
 }
+
+// maxFromDomains bounds how many From domains are asked for their policies.
+const maxFromDomains = 10
 
 // readAuthor reads the From addresses the way the desk does that shows them:
 // another reading could have one domain checked and another one shown. The
@@ -49,6 +53,9 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 		}
 		count++
 		a.domain = domain
+		if domain != "" && len(a.domains) < maxFromDomains && !slices.Contains(a.domains, domain) {
+			a.domains = append(a.domains, domain)
+		}
 	}
 	a.several = a.several || m.Count("From") > 1
 	if a.several {

@@ -72,8 +72,6 @@ func (c *check) policy() ticketing.Decision {
 		return ticketing.Decision{Action: ticketing.ActionAccept, Reason: reason}
 	}
 	switch {
-	case c.author.several:
-		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonManyFrom}
 	case c.dmarc.Result == dmarc.Pass:
 		return accept(ticketing.ReasonDMARCPass)
 	case c.vouched:

@@ -22,18 +22,30 @@ type respond func(network string, query *mdns.Msg) [][]byte
 // listen starts a name server on loopback and returns its address.
 func listen(t testing.TB, f respond) string {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := bothPorts(t)
 	t.Cleanup(func() { udp.Close(); tcp.Close() })
 	go serveUDP(udp, f)
 	go serveTCP(tcp, f)
 	return udp.LocalAddr().String()
+}
+
+// bothPorts opens the same port for UDP and TCP; the one that is free for UDP
+// may be taken for TCP.
+func bothPorts(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 func serveUDP(conn net.PacketConn, f respond) {
