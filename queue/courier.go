@@ -157,7 +157,7 @@ func (q *Queue) settle(c claimed, out outcome) {
 			a.Text = oneLine("given up, time ran out: " + f.text)
 		}
 	case q.route.Mode == Capture || q.route.Mode == "":
-		a.Text = "captured: no relay is configured"
+		a.Text = "no relay is configured"
 		state = ticketing.DeliveryCaptured
 	default:
 		a.Code, a.Enhanced, a.Text = out.reply.code, out.reply.enhanced, out.reply.text()
