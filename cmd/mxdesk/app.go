@@ -241,7 +241,7 @@ func (a *App) serveHTTP(context.Context) error {
 		return fmt.Errorf("admin socket: %w", err)
 	}
 	a.serveOn(l, admin)
-	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.cfg.Queue.Relay == "capture"})
+	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.captures()})
 	for address, h := range map[string]http.Handler{
 		a.cfg.Metrics.Listen: health.Handler(a.Registry, a.ready),
 		a.cfg.HTTP.Listen:    pages,
@@ -333,6 +333,9 @@ func (a *App) ready(ctx context.Context) error {
 	}
 	return a.intake.Ready(ctx)
 }
+
+// captures tells whether outgoing mail stays here: it does until a relay is set.
+func (a *App) captures() bool { return a.cfg.Queue.Relay == "" || a.cfg.Queue.Relay == "capture" }
 
 func (a *App) publicURL() string {
 	if a.cfg.HTTP.PublicURL != "" {

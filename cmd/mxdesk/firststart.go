@@ -98,7 +98,7 @@ func (a *App) greet(ctx context.Context, w io.Writer) error {
 	}
 	row("pages", a.pages())
 	row("metrics", a.cfg.Metrics.Listen)
-	if a.cfg.Queue.Relay == "capture" {
+	if a.captures() {
 		row("outgoing", "captured: kept and shown, never sent (set queue.relay to send)")
 	} else {
 		route, err := queue.ParseRoute(a.cfg.Queue.Relay)

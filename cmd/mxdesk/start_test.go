@@ -68,6 +68,17 @@ func TestFirstStartThatFailedIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// No relay is capture, and is said so.
+func TestGreetingTellsOfCapture(t *testing.T) {
+	for _, relay := range []string{"capture", ""} {
+		c := localConfig(t)
+		c.Queue.Relay = relay
+		if told, err := startOnce(t, c, Parts{}); err != nil || !strings.Contains(told, "never sent") {
+			t.Errorf("relay %q: %v\n%s", relay, err, told)
+		}
+	}
+}
+
 // A start that is told to stop ends well, whatever it has made by then, and
 // the next one finds a whole desk.
 func TestStopDuringStart(t *testing.T) {
