@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -181,4 +182,17 @@ func FuzzKeyLines(f *testing.F) {
 			t.Errorf("error %v names no place", err)
 		}
 	})
+}
+
+func TestConfigPrintHidesThePassword(t *testing.T) {
+	for _, args := range [][]string{{"config", "print"}, {"config", "print", "--json"}} {
+		var out, errs bytes.Buffer
+		e := &Env{Ctx: t.Context(), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
+		if code := run(e, append(args, "--set", "queue.relay=smtp://ann:s3cret@relay.example:25")); code != exitOK {
+			t.Fatalf("exit %d: %s", code, &errs)
+		}
+		if !strings.Contains(out.String(), "relay.example") || strings.Contains(out.String(), "s3cret") {
+			t.Errorf("%v printed %s", args, &out)
+		}
+	}
 }

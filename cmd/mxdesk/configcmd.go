@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/mxdesk/mxdesk/queue"
 )
 
 // ConfigCmd groups the commands on settings.
@@ -37,6 +39,9 @@ func (ConfigPrintCmd) Run(e *Env) error {
 	c, err := e.settings()
 	if err != nil {
 		return err
+	}
+	if route, err := queue.ParseRoute(c.Queue.Relay); err == nil {
+		c.Queue.Relay = route.String() // without its password
 	}
 	if !e.Global.JSON {
 		return printConfig(e.Stdout, c)

@@ -45,8 +45,17 @@ func (k *keyring) Ensure(_ context.Context, domain string) error {
 	if _, err := k.load(domain); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	return k.make(domain)
+}
+
+// make writes the keys of a domain; both are there, or neither.
+func (k *keyring) make(domain string) error {
 	rsaKey, edKey, err := dkim.GenerateKeys()
 	if err != nil {
+		return err
+	}
+	making := filepath.Join(k.dir, ".new-"+domain)
+	if err := os.RemoveAll(making); err != nil {
 		return err
 	}
 	stamp := k.now().UTC().Format("200601")
@@ -55,11 +64,11 @@ func (k *keyring) Ensure(_ context.Context, domain string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(k.dir, domain, selector+".pem"), text); err != nil {
+		if err := writeFile(filepath.Join(making, selector+".pem"), text); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Rename(making, filepath.Join(k.dir, domain))
 }
 
 // writeFile writes a secret so that it is there whole or not at all.

@@ -49,8 +49,9 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// maxRequest bounds a request's JSON, in octets.
-const maxRequest = 1 << 20
+// maxRequest bounds a request's JSON, in octets: more than the longest text
+// that a client reads, so that it is told what is too long.
+const maxRequest = 8 << 20
 
 // callTime bounds one call.
 const callTime = 60 * time.Second

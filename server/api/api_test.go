@@ -168,7 +168,7 @@ func TestEveryCall(t *testing.T) {
 		{"trace", `{"name":7}`, 422, 1, "reason", "bad-request"},
 		{"trace", `[`, 422, 1, "reason", "bad-request"},
 		{"trace", `{"name":"x"} {"name":"y"}`, 422, 1, "reason", "bad-request"},
-		{"trace", `{"name":"` + strings.Repeat("x", 2<<20) + `"}`, 422, 1, "reason", "bad-request"},
+		{"trace", `{"name":"` + strings.Repeat("x", maxRequest) + `"}`, 422, 1, "reason", "bad-request"},
 		{"no.such.call", `{}`, 404, 0, "", nil},
 	} {
 		body := tc.body[:min(len(tc.body), 60)]
