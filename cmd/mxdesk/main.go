@@ -71,6 +71,7 @@ func exitf(code int, format string, args ...any) error {
 
 type commands struct {
 	Global
+	Print kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve   ServeCmd   `cmd:"" help:"Run the server."`
 	Ticket  TicketCmd  `cmd:"" help:"List, show, answer and change tickets."`
@@ -95,6 +96,7 @@ func run(e *Env, args []string) int {
 		kong.Name("mxdesk"),
 		kong.Description("A mail server that is a service desk."+"\n\n"+exitHelp),
 		kong.Writers(e.Stdout, e.Stderr),
+		kong.Vars{"version": "mxdesk " + version()},
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),

@@ -43,7 +43,7 @@ func Listen(dir string) (net.Listener, error) {
 		l.Close()
 		return nil, err
 	}
-	return ownerOnly{l}, nil
+	return ownerOnly{l, filepath.Join(dir, SocketName)}, nil
 }
 
 // Dial connects to the admin socket in a folder.
@@ -68,7 +68,15 @@ func short(dir string) (path string, done func(), err error) {
 
 // ownerOnly drops connections of anybody but the owner of the process and
 // root.
-type ownerOnly struct{ *net.UnixListener }
+type ownerOnly struct {
+	*net.UnixListener
+	path string
+}
+
+// Close closes the socket and removes its file.
+func (l ownerOnly) Close() error {
+	return errors.Join(l.UnixListener.Close(), os.Remove(l.path))
+}
 
 // Accept returns the next connection of somebody who may.
 func (l ownerOnly) Accept() (net.Conn, error) {
