@@ -1,0 +1,198 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// NameRequest names a project, alias, domain, agent, held mail or queue entry.
+type NameRequest struct {
+	Name    string   `json:"name"`
+	Project string   `json:"project,omitempty"`
+	Aliases []string `json:"aliases,omitempty"`
+	State   string   `json:"state,omitempty"`
+	Limit   int      `json:"limit,omitempty"`
+}
+
+func (a *api) ensureKeys(ctx context.Context, addrs ...string) error {
+	for _, addr := range addrs {
+		domain := strings.ToLower(strings.TrimSpace(addr[strings.LastIndexByte(addr, '@')+1:]))
+		if err := a.Keys.Ensure(ctx, strings.TrimSuffix(domain, ".")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *api) projectCreate(ctx context.Context, req NameRequest) ([]Done, error) {
+	p, err := a.Desk.CreateProject(ctx, req.Name, req.Aliases)
+	if err != nil {
+		return nil, err
+	}
+	return []Done{{Project: p.Name, Message: "project " + p.Name + " created"}}, a.ensureKeys(ctx, req.Aliases...)
+}
+
+// Project is one line of the project list.
+type Project struct {
+	ID      uint64   `json:"id"`
+	Name    string   `json:"name"`
+	Address string   `json:"address"`
+	Aliases []string `json:"aliases"`
+}
+
+func (a *api) projectList(ctx context.Context, _ struct{}) ([]Project, error) {
+	ps, err := a.Desk.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	as, err := a.Desk.Aliases(ctx)
+	by := make(map[uint64][]string)
+	for _, al := range as {
+		by[al.Project] = append(by[al.Project], al.Address)
+	}
+	out := make([]Project, len(ps))
+	for i, p := range ps {
+		out[i] = Project{ID: p.ID, Name: p.Name, Address: p.Address, Aliases: list(by[p.ID])}
+	}
+	return out, err
+}
+
+func (a *api) aliasAdd(ctx context.Context, req NameRequest) ([]Done, error) {
+	if err := a.Desk.AddAlias(ctx, req.Project, req.Name); err != nil {
+		return nil, err
+	}
+	return []Done{{Alias: req.Name, Project: req.Project, Message: req.Name + " leads to " + req.Project}}, a.ensureKeys(ctx, req.Name)
+}
+
+func (a *api) aliasRemove(ctx context.Context, req NameRequest) ([]Done, error) {
+	if err := a.Desk.RemoveAlias(ctx, req.Name); err != nil {
+		return nil, err
+	}
+	return []Done{{Alias: req.Name, Message: "alias " + req.Name + " removed"}}, nil
+}
+
+// Alias is one line of the alias list.
+type Alias struct {
+	Alias   string `json:"alias"`
+	Project string `json:"project"`
+}
+
+func (a *api) aliasList(ctx context.Context, _ struct{}) ([]Alias, error) {
+	ps, err := a.Desk.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[uint64]string)
+	for _, p := range ps {
+		names[p.ID] = p.Name
+	}
+	as, err := a.Desk.Aliases(ctx)
+	out := make([]Alias, len(as))
+	for i, al := range as {
+		out[i] = Alias{Alias: al.Address, Project: names[al.Project]}
+	}
+	return out, err
+}
+
+func (a *api) domainAdd(ctx context.Context, req NameRequest) ([]Done, error) {
+	d, err := a.Desk.AddDomain(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	return []Done{{Domain: d.Name, Message: "domain " + d.Name + " is served"}}, a.ensureKeys(ctx, d.Name)
+}
+
+func (a *api) domainRemove(ctx context.Context, req NameRequest) ([]Done, error) {
+	if err := a.Desk.RemoveDomain(ctx, req.Name); err != nil {
+		return nil, err
+	}
+	return []Done{{Domain: req.Name, Message: "domain " + req.Name + " is no longer served"}}, nil
+}
+
+// Domain is one line of the domain list.
+type Domain struct {
+	Domain   string `json:"domain"`
+	CatchAll bool   `json:"catch_all"`
+}
+
+func (a *api) domainList(ctx context.Context, _ struct{}) ([]Domain, error) {
+	ds, err := a.Desk.Domains(ctx)
+	out := make([]Domain, len(ds))
+	for i, d := range ds {
+		out[i] = Domain{Domain: d.Name, CatchAll: d.CatchAll}
+	}
+	return out, err
+}
+
+// Agent is one line of the agent list.
+type Agent struct {
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Admin bool   `json:"admin"`
+}
+
+// AgentRequest describes an agent to be made.
+type AgentRequest struct {
+	Email string `json:"email"`
+	Name  string `json:"name,omitempty"`
+	Admin bool   `json:"admin,omitempty"`
+}
+
+func (a *api) agentAdd(ctx context.Context, req AgentRequest) ([]Done, error) {
+	g, err := a.Desk.CreateAgent(ctx, ticketing.Agent{Email: req.Email, Name: req.Name, Admin: req.Admin})
+	if err != nil {
+		return nil, err
+	}
+	return []Done{{Message: "agent " + g.Email + " added"}}, nil
+}
+
+func (a *api) agentList(ctx context.Context, _ struct{}) ([]Agent, error) {
+	as, err := a.Desk.Agents(ctx)
+	out := make([]Agent, len(as))
+	for i, g := range as {
+		out[i] = Agent{Email: g.Email, Name: g.Name, Admin: g.Admin}
+	}
+	return out, err
+}
+
+// Record is a DNS record that a served domain wants published.
+type Record struct {
+	Domain string `json:"domain"`
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Value  string `json:"value"`
+}
+
+func (a *api) domainShow(ctx context.Context, req NameRequest) ([]Record, error) {
+	ds, err := a.Desk.Domains(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range ds {
+		if strings.EqualFold(d.Name, strings.TrimSuffix(strings.TrimSpace(req.Name), ".")) {
+			return a.Keys.Records(ctx, d.Name)
+		}
+	}
+	return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "domain-not-found", Message: "there is no domain " + req.Name}
+}
+
+// Link is a one-time sign-in link.
+type Link struct {
+	Agent string `json:"agent"`
+	Link  string `json:"link"`
+}
+
+func (a *api) agentLink(ctx context.Context, req NameRequest) ([]Link, error) {
+	email := req.Name
+	if email == "" {
+		admin, err := a.Desk.Admin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		email = admin.Email
+	}
+	link, err := a.SignIn.Link(ctx, email)
+	return []Link{{Agent: email, Link: link}}, err
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"io"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+func (a *api) queueList(ctx context.Context, req NameRequest) ([]Outgoing, error) {
+	var state ticketing.DeliveryState
+	if req.State != "" {
+		var err error
+		if state, err = ticketing.ParseDeliveryState(req.State); err != nil {
+			return nil, err
+		}
+	}
+	os, err := a.Desk.Outgoing(ctx, state, req.Limit)
+	out := make([]Outgoing, len(os))
+	for i, o := range os {
+		out[i] = outgoingView(o)
+	}
+	return out, err
+}
+
+// RawMessage is the bytes of a mail.
+type RawMessage struct {
+	Raw []byte `json:"raw"`
+}
+
+func (a *api) queueShow(ctx context.Context, req NameRequest) ([]RawMessage, error) {
+	raw, err := a.Desk.RawOutgoing(ctx, req.Name)
+	return []RawMessage{{Raw: raw}}, err
+}
+
+func (a *api) heldList(ctx context.Context, req NameRequest) ([]Held, error) {
+	hs, err := a.Desk.HeldMail(ctx, req.Limit)
+	out := make([]Held, len(hs))
+	for i, h := range hs {
+		out[i] = heldView(h)
+	}
+	return out, err
+}
+
+func (a *api) heldShow(ctx context.Context, req NameRequest) ([]RawMessage, error) {
+	h, err := a.Desk.HeldByName(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := a.Desk.OpenRaw(ctx, h.Raw)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Close()
+	raw, err := io.ReadAll(io.NewSectionReader(blob, 0, blob.Size()))
+	return []RawMessage{{Raw: raw}}, err
+}
+
+func (a *api) heldRelease(ctx context.Context, req NameRequest) ([]Done, error) {
+	o, err := a.Release.Release(ctx, req.Name)
+	return []Done{{Ticket: o.Ticket, Message: "released: " + o.Ticket}}, err
+}
+
+func (a *api) heldDelete(ctx context.Context, req NameRequest) ([]Done, error) {
+	return []Done{{Message: "deleted"}}, a.Desk.ForgetHeld(ctx, req.Name)
+}
+
+// trace tells what happened to a mail, in and out, oldest first.
+func (a *api) trace(ctx context.Context, req NameRequest) ([]Transaction, error) {
+	in, err := a.Desk.Trace(ctx, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Transaction, 0, len(in))
+	for _, e := range in {
+		out = append(out, entryView(e))
+	}
+	sent, err := a.Desk.TraceOutgoing(ctx, req.Name)
+	for _, o := range sent {
+		out = append(out, sentView(o))
+	}
+	return out, err
+}
