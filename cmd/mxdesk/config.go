@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,7 +134,6 @@ func defaultHostname() string {
 type Sources struct {
 	File string              // TOML, "" = none
 	Env  func(string) string // MXDESK_<SECTION>_<KEY>
-	All  []string            // the whole environment, NAME=value: to find what is misspelt
 	Set  []string            // section.key=value, from the command line
 	Data string              // --data
 }
@@ -158,21 +156,13 @@ func LoadConfig(s Sources) (Config, error) {
 	}
 	where := func(key string) string { return placeOf(lines, key) }
 	over := make(map[string]string)
-	known := []string{"MXDESK_CONFIG"}
 	for _, o := range c.options() {
-		name := "MXDESK_" + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
-		known = append(known, name)
+		name := o.variable()
 		if v := s.Env(name); v != "" {
 			if err := o.set(v); err != nil {
 				return c, fmt.Errorf("%s: %w", name, err)
 			}
 			over[o.key] = name
-		}
-	}
-	for _, v := range s.All {
-		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, "MXDESK_") && !slices.Contains(known, name) {
-			return c, fmt.Errorf("%s: there is no such setting", name)
 		}
 	}
 	if err := c.setAll(s.Set, over); err != nil {
@@ -246,6 +236,11 @@ func (c *Config) options() []option {
 	}
 	walk("", reflect.ValueOf(c).Elem())
 	return out
+}
+
+// variable is the name of the option in the environment.
+func (o option) variable() string {
+	return "MXDESK_" + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
 }
 
 // set reads a value from text; lists are separated by commas.

@@ -184,6 +184,14 @@ func FuzzKeyLines(f *testing.F) {
 	})
 }
 
+func TestMisspeltVariables(t *testing.T) {
+	c := DefaultConfig()
+	got := c.misspelt([]string{"PATH=/bin", "MXDESK_CONFIG=x", "MXDESK_QUEUE_RELAY=mx", "MXDESK_QUEUE_RELAI=mx", "MXDESK_HOSTNAME=h"})
+	if len(got) != 1 || got[0] != "MXDESK_QUEUE_RELAI" {
+		t.Errorf("misspelt: %v", got)
+	}
+}
+
 func TestConfigPrintHidesThePassword(t *testing.T) {
 	for _, args := range [][]string{{"config", "print"}, {"config", "print", "--json"}} {
 		var out, errs bytes.Buffer

@@ -14,6 +14,22 @@ import (
 	"github.com/mxdesk/mxdesk/queue"
 )
 
+// misspelt lists the variables that look like settings and are none.
+func (c *Config) misspelt(environ []string) []string {
+	known := []string{"MXDESK_CONFIG"}
+	for _, o := range c.options() {
+		known = append(known, o.variable())
+	}
+	var out []string
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "MXDESK_") && !slices.Contains(known, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // validate returns the first key whose value cannot be, and why.
 func (c *Config) validate() (key string, err error) {
 	checks := []struct {

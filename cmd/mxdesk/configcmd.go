@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,14 +21,18 @@ type ConfigCheckCmd struct{}
 
 // Run checks the settings.
 func (ConfigCheckCmd) Run(e *Env) error {
-	if _, err := e.settings(); err != nil {
+	c, err := e.settings()
+	if err != nil {
 		return err
+	}
+	for _, name := range c.misspelt(e.Environ) {
+		fmt.Fprintf(e.Stderr, "mxdesk: %s: there is no such setting, it is passed over\n", name)
 	}
 	if e.Global.JSON {
 		_, err := fmt.Fprintln(e.Stdout, `{"ok":true}`)
 		return err
 	}
-	_, err := fmt.Fprintln(e.Stdout, "the settings are right")
+	_, err = fmt.Fprintf(e.Stdout, "the settings are right (%s)\n", cmp.Or(c.File, "defaults, environment and flags; no file"))
 	return err
 }
 

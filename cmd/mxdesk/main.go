@@ -139,7 +139,7 @@ var errSaid = errors.New("said")
 
 // settings loads the configuration that the flags and the environment name.
 func (e *Env) settings() (Config, error) {
-	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, All: e.Environ, Set: e.Global.Set, Data: e.Global.Data})
+	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, Set: e.Global.Set, Data: e.Global.Data})
 	if err != nil {
 		return c, &exitError{code: exitUsage, err: err}
 	}

@@ -32,7 +32,11 @@ func (ServeCmd) Run(e *Env) error {
 	ctx, stop := signal.NotifyContext(e.Ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	tuneMemory(e.Getenv)
-	app, err := NewApp(ctx, cfg, Parts{Log: logger(cfg, e.Stderr)})
+	log := logger(cfg, e.Stderr)
+	for _, name := range cfg.misspelt(e.Environ) {
+		log.Warn("no such setting, it is passed over", "variable", name)
+	}
+	app, err := NewApp(ctx, cfg, Parts{Log: log})
 	if err == nil {
 		err = app.Start(ctx)
 	}
