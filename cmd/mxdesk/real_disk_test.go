@@ -132,8 +132,12 @@ func TestRealDiskFull(t *testing.T) {
 	l := startLoad(t, d)
 	for range rounds() {
 		time.Sleep(300 * time.Millisecond)
-		filler := fill(t, d.Data, 0)
+		// A disk fills up in steps, as by a log that grows: below the reserve
+		// nothing is written any more, and what was under way has an end.
+		fill(t, d.Data, 40<<20)
 		time.Sleep(700 * time.Millisecond)
+		filler := fill(t, d.Data, 0)
+		time.Sleep(300 * time.Millisecond)
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
