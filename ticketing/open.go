@@ -104,9 +104,6 @@ func (rx *receiver) follow(p *Project, th thread, s speech) (Outcome, error) {
 		return Outcome{}, err
 	}
 	t.UpdatedAt = rx.now
-	if s.active {
-		t.State = StateOpen
-	}
 	if s.kind == CommentPublic && rx.in.Message.MessageID != "" {
 		t.LastMessageID = rx.in.Message.MessageID
 	}
@@ -125,8 +122,25 @@ func (rx *receiver) follow(p *Project, th thread, s speech) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
+	if err := rx.reopen(t, s); err != nil {
+		return Outcome{}, err
+	}
 	ref := Ref{Project: p.Name, IID: t.IID}.String()
 	return Outcome{Decision: JournalAccepted, Reason: "follow-up-by-" + string(th.by), Ticket: ref}, saveTicket(rx.tx, &before, t)
+}
+
+// reopen opens a ticket again when a person speaks. That a closed one was
+// opened shows on it.
+func (rx *receiver) reopen(t *Ticket, s speech) error {
+	was := t.State
+	if !s.active || was == StateOpen {
+		return nil
+	}
+	t.State = StateOpen
+	if was != StateClosed {
+		return nil
+	}
+	return system(rx.tx, t, rx.now, "A mail from %s opened the ticket again", rx.requester().Address)
 }
 
 // invite makes participants of the people that the mail names beside the desk.

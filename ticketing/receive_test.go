@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -364,4 +365,48 @@ func TestUndatedMailWithoutIDIsNewsUnlessTheSame(t *testing.T) {
 	if out := w.receive(alarm); out.Decision != ticketing.JournalAccepted {
 		t.Errorf("the same words in another mail: %+v", out)
 	}
+}
+
+func TestMailOpensAClosedTicketAndShowsIt(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	w.reply("support#1", "Use water.")
+	ref := ticketing.Ref{Project: "support", IID: 1}
+	if err := w.SetState(t.Context(), ref, "", ticketing.StateClosed); err != nil {
+		t.Fatal(err)
+	}
+	w.receive(mailing{from: "ann@customer.test", inReplyTo: printer, text: "I am away.", id: "ooo@x", machine: ticketing.MachineOutOfOffice})
+	if th := w.thread("support#1"); th.State != ticketing.StateClosed {
+		t.Errorf("an automatic answer made the ticket %s", th.State)
+	}
+	w.receive(mailing{from: "ann@customer.test", inReplyTo: printer, text: "It burns again.", id: "again@x"})
+	th := w.thread("support#1")
+	last := th.Entries[len(th.Entries)-1]
+	if th.State != ticketing.StateOpen || last.Kind != ticketing.CommentSystem || !strings.Contains(last.Body, "ann@customer.test opened the ticket again") {
+		t.Errorf("ticket is %s, last comment %q", th.State, last.Body)
+	}
+}
+
+func TestWordsThatReopenArePassedOn(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	w.reply("support#1", "Use water.")
+	to := replyTo(w.thread("support#1").Entries[1].Deliveries, "ann@customer.test")
+	if err := w.SetState(t.Context(), ticketing.Ref{Project: "support", IID: 1}, "", ticketing.StateClosed); err != nil {
+		t.Fatal(err)
+	}
+	w.receive(mailing{from: "ann@customer.test", to: to, text: "It burns again.", id: "again@x", aligned: true})
+	copies, err := w.Claim(t.Context(), w.now, "test", 100, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range copies {
+		if o.Kind == ticketing.OutgoingRelay {
+			if o.Recipient.Address != "bob@customer.test" || o.Text != "It burns again." {
+				t.Errorf("passed on to %s: %q", o.Recipient.Address, o.Text)
+			}
+			return
+		}
+	}
+	t.Error("nothing was passed on")
 }
