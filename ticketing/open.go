@@ -15,7 +15,7 @@ const maxTitle = 255
 const noSubject = "(no subject)"
 
 // open makes a ticket of a mail.
-func (rx *receiver) open(p *Project, route Route, labels []string) (Outcome, error) {
+func (rx *receiver) open(p *Project, route Route, labels []string, s speech) (Outcome, error) {
 	m := rx.in.Message
 	iid, err := next(rx.tx, ticketSeqKey(p.ID))
 	if err != nil {
@@ -36,15 +36,17 @@ func (rx *receiver) open(p *Project, route Route, labels []string) (Outcome, err
 	if err := save(rx.tx, messageIDKey(p.ID, t.ThreadID), messageRow{Ticket: iid, Comment: 1}); err != nil {
 		return Outcome{}, err
 	}
-	if err := rx.comment(t, speech{kind: CommentPublic, verified: rx.in.Verdict.Aligned()}); err != nil {
+	if err := rx.comment(t, s); err != nil {
 		return Outcome{}, err
 	}
 	requester, err := rx.join(t, t.Requester, RoleRequester, false)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := rx.invite(t); err != nil {
-		return Outcome{}, err
+	if s.invite {
+		if err := rx.invite(t); err != nil {
+			return Outcome{}, err
+		}
 	}
 	if requester != nil {
 		if err := rx.thank(p, t, requester); err != nil {

@@ -146,7 +146,7 @@ func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome,
 	case s.hold != "":
 		return rx.hold(p, s.hold, group)
 	case th.ticket == nil:
-		return rx.open(p, route, labelsOf(group, maxLabels/rx.projects))
+		return rx.open(p, route, labelsOf(group, maxLabels/rx.projects), s)
 	default:
 		return rx.follow(p, th, s)
 	}

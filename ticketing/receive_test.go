@@ -410,3 +410,30 @@ func TestWordsThatReopenArePassedOn(t *testing.T) {
 	}
 	t.Error("nothing was passed on")
 }
+
+func TestMachinesInviteNobody(t *testing.T) {
+	for class, want := range map[ticketing.MachineClass]int{ticketing.MachineNone: 2, ticketing.MachineAutoReply: 1, ticketing.MachineBounce: 1} {
+		w := newWorld(t)
+		m := opening()
+		m.machine = class
+		w.receive(m)
+		if n := len(w.thread("support#1").Participants); n != want {
+			t.Errorf("%s: %d participants, want %d", class, n, want)
+		}
+	}
+}
+
+func TestBulkMailIsNotPassedOn(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	w.reply("support#1", "Use water.")
+	to := replyTo(w.thread("support#1").Entries[1].Deliveries, "ann@customer.test")
+	before := len(w.copies())
+	w.receive(mailing{from: "ann@customer.test", to: to, text: "We got your mail.", id: "robot@x", aligned: true, machine: ticketing.MachineBulk})
+	if after := len(w.copies()); after != before {
+		t.Errorf("%d copies of bulk mail went to other customers", after-before)
+	}
+	if n := len(w.thread("support#1").Entries); n != 3 {
+		t.Errorf("%d comments, want it kept", n)
+	}
+}

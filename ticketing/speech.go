@@ -21,6 +21,7 @@ type speaker struct {
 	policyFails bool   // the From domain's own policy, or ours, sets the mail aside
 	policy      string // the reason
 	machine     bool
+	bulk        bool // it says of itself that it goes to many: other customers need not have it
 	owner       bool // From is the owner of the token the mail came in on
 	participant bool
 	removed     bool // was a participant, and is no more
@@ -38,7 +39,7 @@ func judge(by threadBy, s speaker) speech {
 	case by == byNothing:
 		sp.invite = !s.machine
 	case by == byToken && s.owner:
-		sp.share = !s.machine
+		sp.share = !s.machine && !s.bulk
 		sp.invite = s.aligned && !s.machine
 	case by == byToken && (s.machine || s.aligned || s.released):
 		sp.kind = CommentInternal
@@ -64,6 +65,7 @@ func (rx *receiver) speech(th thread) (speech, error) {
 		policyFails: v.Verdict.Action != ActionAccept,
 		policy:      v.Verdict.Reason,
 		machine:     !m.Machine.Class.hasAuthor(),
+		bulk:        m.Machine.Class == MachineBulk,
 	}
 	if th.ours && !rx.in.Release {
 		return speech{hold: "own-mail-returned"}, nil

@@ -87,7 +87,6 @@ const (
 	ReasonDMARCQuarantine = "dmarc-quarantine"  // the From domain asks to set it aside
 	ReasonTrustedARC      = "arc-trusted"       // a trusted sealer vouches for it
 	ReasonTempError       = "auth-temperror"    // a name server could not tell
-	ReasonTrustedUpstream = "trusted-upstream"  // refusal is not ours to make
 	ReasonManyFrom        = "from-not-one"      // no or several From addresses
 	ReasonDMARCPermError  = "dmarc-permerror"   // the policy record is broken
 	ReasonVerifierFailed  = "verifier-deadline" // we did not finish in time

@@ -68,7 +68,7 @@ func heldCause(reason string) string {
 	switch reason {
 	case ticketing.ReasonDMARCQuarantine:
 		return "The sender’s domain does not vouch for it, and asks to set such mail aside."
-	case ticketing.ReasonDMARCReject, ticketing.ReasonTrustedUpstream:
+	case ticketing.ReasonDMARCReject:
 		return "The sender’s domain asks to refuse it. It came through a relay of ours, so it was kept instead."
 	case ticketing.ReasonManyFrom:
 		return "It does not name exactly one sender."
