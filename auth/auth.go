@@ -32,6 +32,9 @@ type Options struct {
 	// TrustedSealers are domains whose ARC seals count, those of their
 	// subdomains included; default none.
 	TrustedSealers []string
+	// UpstreamResults are the names under which trusted upstreams write
+	// Authentication-Results; their SPF results are believed. Default none.
+	UpstreamResults []string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Metrics counts results; nil counts nothing.
@@ -164,11 +167,10 @@ func (c *check) guarded(ctx context.Context, name string, run func(context.Conte
 }
 
 func (c *check) checkSPF(ctx context.Context) {
-	addr, helo := c.env.Client.Addr(), c.env.Helo
-	if c.env.TrustedUpstream {
-		addr, helo = c.client()
+	if c.env.TrustedUpstream && c.readUpstreamSPF() {
+		return
 	}
-	if addr.IsValid() {
+	if addr, helo := c.client(); addr.IsValid() {
 		c.spf = c.Verifier.spf.Check(ctx, spf.Query{IP: addr, Helo: helo, MailFrom: c.env.MailFrom, Receiver: c.hostname()})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -306,5 +307,60 @@ mxdesk_auth_results_total{mechanism="verdict",result="accept"} 1
 	}
 	if n, err := testutil.GatherAndCount(reg, "mxdesk_auth_seconds"); n != 5 || err != nil {
 		t.Errorf("%d durations, %v", n, err)
+	}
+}
+
+func TestTrustedUpstreamResults(t *testing.T) {
+	r := keyedZone(t)
+	const received = "Received: from mail.example.com (mail.example.com [192.0.2.1]) by mx.front.example\r\n"
+	results := func(id, spf string) string { return "Authentication-Results: " + id + "; " + spf + "\r\n" }
+	for _, tt := range []struct{ name, mailFrom, header, want string }{
+		{"no results: the client of its Received field", "ann@example.com", received, "pass example.com ip4:192.0.2.1"},
+		{"its results", "ann@example.com", received + results("MX.front.example", "spf=fail smtp.mailfrom=ann@example.com"), "fail example.com "},
+		{"of another server", "ann@example.com", received + results("mx.other.example", "spf=fail smtp.mailfrom=example.com"), "pass example.com ip4:192.0.2.1"},
+		{"forged as ours", "ann@example.com", received + results("desk.example", "spf=fail smtp.mailfrom=example.com"), "pass example.com ip4:192.0.2.1"},
+		{"about another sender", "ann@example.com", received + results("mx.front.example", "spf=pass smtp.mailfrom=other.example"), "pass example.com ip4:192.0.2.1"},
+		{"the topmost counts", "ann@example.com", results("mx.front.example", "spf=softfail smtp.mailfrom=example.com") + results("mx.front.example", "spf=pass smtp.mailfrom=example.com"), "softfail example.com "},
+		{"no word of SPF", "ann@example.com", results("mx.front.example", "spf=great smtp.mailfrom=example.com"), "none  "},
+		{"null sender", "", results("mx.front.example", "spf=pass smtp.helo=mail.example.com"), "pass mail.example.com "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			env := envelope(tt.mailFrom)
+			env.Client, env.TrustedUpstream = netip.MustParseAddrPort("203.0.113.9:25"), true
+			v := New(r, Options{Hostname: "desk.example", UpstreamResults: []string{"mx.front.example", "desk.example"}})
+			got := v.Verify(t.Context(), env, raw(tt.header+plainMail)).SPF
+			if s := got.Result + " " + got.Domain + " " + got.Mechanism; s != tt.want {
+				t.Errorf("%q, want %q", s, tt.want)
+			}
+			env.TrustedUpstream = false
+			if direct := v.Verify(t.Context(), env, raw(tt.header+plainMail)).SPF; direct.Result == "softfail" || direct.Result == "pass" {
+				t.Errorf("results of a stranger are believed: %+v", direct)
+			}
+		})
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	r := keyedZone(t)
+	refused := from("ann@reject.example")
+	sealed := seal(t, "forward.example", "forward.example; dmarc=pass header.from=reject.example", refused)
+	for _, tt := range []struct {
+		name, text            string
+		upstream              bool
+		disposition, override string
+	}{
+		{"as the policy asks", refused, false, "reject", ""},
+		{"trusted sealer", sealed, false, "none", ticketing.OverrideTrustedForwarder},
+		{"trusted upstream", refused, true, "quarantine", ticketing.OverrideLocalPolicy},
+		{"no policy", plainMail, false, "none", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			env := envelope("")
+			env.TrustedUpstream = tt.upstream
+			got := New(r, Options{TrustedSealers: []string{"forward.example"}}).Verify(t.Context(), env, raw(tt.text)).DMARC
+			if got.Disposition != tt.disposition || got.Override != tt.override {
+				t.Errorf("%q, override %q; want %q, %q", got.Disposition, got.Override, tt.disposition, tt.override)
+			}
+		})
 	}
 }

@@ -7,44 +7,11 @@ import (
 	"github.com/emersion/go-msgauth/authres"
 
 	"github.com/mxdesk/mxdesk/auth/arc"
-	"github.com/mxdesk/mxdesk/auth/message"
 	"github.com/mxdesk/mxdesk/auth/spf"
 )
 
-// controlPrefix begins the names of header fields that only we may write.
-const controlPrefix = "x-mxdesk-"
-
 // maxResults bounds the results read from one Authentication-Results field.
 const maxResults = 100
-
-// Forged tells whether a header field of incoming mail claims to be ours:
-// authentication results under our name, or one of our control fields.
-//
-// https://www.rfc-editor.org/rfc/rfc8601#section-5
-func Forged(f message.Field, hostname string) bool {
-	if strings.HasPrefix(strings.ToLower(f.Name), controlPrefix) {
-		return true
-	}
-	if !strings.EqualFold(f.Name, "Authentication-Results") {
-		return false
-	}
-	return strings.EqualFold(authservID(f.Value()), strings.TrimSuffix(hostname, "."))
-}
-
-// authservID returns the name in front of results, without version and dot.
-func authservID(value string) string {
-	id, _, _ := strings.Cut(strings.TrimSpace(plain(value)), ";")
-	id = strings.Map(func(r rune) rune {
-		if r == '"' || r == '\\' {
-			return -1
-		}
-		return r
-	}, id)
-	if i := strings.IndexAny(strings.TrimSpace(id), " \t/"); i >= 0 {
-		id = strings.TrimSpace(id)[:i]
-	}
-	return strings.TrimSuffix(strings.TrimSpace(id), ".")
-}
 
 // format returns the value of our Authentication-Results field.
 //

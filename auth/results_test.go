@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mxdesk/mxdesk/auth/message"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -86,7 +85,6 @@ func FuzzParseResults(f *testing.F) {
 	f.Add(`mx.example 1; spf=pass (a (b) \) c) smtp.mailfrom="x;y"; dkim/1=fail reason="q\"r" header.d=d`)
 	f.Add(`"mx"; "=;(\`)
 	f.Fuzz(func(t *testing.T, value string) {
-		authservID(value)
 		for _, m := range parseResults(value) {
 			if m.method != strings.ToLower(m.method) || len(m.properties) > len(value) {
 				t.Errorf("%+v", m)
@@ -96,34 +94,6 @@ func FuzzParseResults(f *testing.F) {
 			t.Errorf("token %q", s)
 		}
 	})
-}
-
-func TestForged(t *testing.T) {
-	tests := []struct {
-		field string
-		want  bool
-	}{
-		{"Authentication-Results: desk.example; spf=pass", true},
-		{"authentication-results:\r\n\tDESK.example. 1;\r\n spf=pass", true},
-		{`Authentication-Results: "desk.example"; none`, true},
-		{`Authentication-Results: "desk\.example"; none`, true},
-		{"Authentication-Results: (x) desk.example (y); none", true},
-		{"Authentication-Results: desk.example/1; none", true},
-		{"Authentication-Results: desk.example", true},
-		{"Authentication-Results: mx.desk.example; none", false},
-		{"Authentication-Results: other.example; x=desk.example", false},
-		{"ARC-Authentication-Results: i=1; desk.example; none", false},
-		{"X-Mxdesk-Ticket: 1", true},
-		{"x-MXDESK-anything : 1", true},
-		{"X-Mxdesk: 1", false},
-		{"Subject: desk.example", false},
-		{"no field", false},
-	}
-	for _, tt := range tests {
-		if got := Forged(message.NewField([]byte(tt.field+"\r\n"), 0), "desk.example"); got != tt.want {
-			t.Errorf("%q: %v", tt.field, got)
-		}
-	}
 }
 
 func TestReceivedFrom(t *testing.T) {

@@ -37,19 +37,20 @@ func (c *check) verdict() *ticketing.Verdict {
 		v.FromDomain = c.author.domain
 	}
 	v.Verdict = c.decide()
-	if v.DMARC.Disposition != dmarc.PolicyNone {
-		v.DMARC.Disposition = dispositions[v.Verdict.Action]
-	}
+	c.override(v)
 	return v
 }
 
-// dispositions are the words of DMARC for what is done. To ask the client to
-// come again is none of them.
-var dispositions = map[ticketing.Action]string{
-	ticketing.ActionAccept:   dmarc.PolicyNone,
-	ticketing.ActionTempfail: dmarc.PolicyNone,
-	ticketing.ActionHold:     dmarc.PolicyQuarantine,
-	ticketing.ActionReject:   dmarc.PolicyReject,
+// override tells why what is done is not what the policy asks for.
+func (c *check) override(v *ticketing.Verdict) {
+	done := v.Verdict.Action.Disposition()
+	if c.dmarc.Result != dmarc.Fail || done == v.DMARC.Disposition || v.DMARC.Disposition == dmarc.PolicyNone {
+		return
+	}
+	v.DMARC.Disposition, v.DMARC.Override = done, ticketing.OverrideLocalPolicy
+	if c.vouched {
+		v.DMARC.Override = ticketing.OverrideTrustedForwarder
+	}
 }
 
 // decide says what is to be done with the mail. A trusted upstream would bounce

@@ -1,6 +1,7 @@
 package ticketing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -16,18 +17,23 @@ type Desk struct {
 	db   *store.DB
 	now  func() time.Time
 	seed func() [32]byte
+	// defaultPolicy holds where neither project nor domain has one.
+	defaultPolicy Policy
 }
 
 // Options of a Desk. The zero value is ready for production.
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Seed func() [32]byte  // default NewSeed; tests give their own for stable ids
+	// Policy holds where neither the project nor the domain has one; default
+	// PolicyEnforce.
+	Policy Policy
 }
 
 // New returns the desk of a store. [Desk.Migrate] is to be called once before
 // anything else.
 func New(db *store.DB, o Options) *Desk {
-	d := &Desk{db: db, now: o.Now, seed: o.Seed}
+	d := &Desk{db: db, now: o.Now, seed: o.Seed, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce)}
 	if d.now == nil {
 		d.now = time.Now
 	}

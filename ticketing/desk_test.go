@@ -24,13 +24,17 @@ type world struct {
 	n   uint64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldWith(t, ticketing.PolicyInherit) }
+
+// newWorldWith makes a world whose server has a policy.
+func newWorldWith(t *testing.T, p ticketing.Policy) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
 	w.db = store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true})
 	t.Cleanup(func() { w.db.Close(context.Background()) })
 	w.Desk = ticketing.New(w.db, ticketing.Options{
-		Now: func() time.Time { return w.now },
+		Policy: p,
+		Now:    func() time.Time { return w.now },
 		Seed: func() (s [32]byte) {
 			w.n++
 			binary.BigEndian.PutUint64(s[:], w.n)

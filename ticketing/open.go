@@ -83,7 +83,7 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 	raw := rx.in.Raw.Hash
 	c := &Comment{
 		Kind: s.kind, Author: rx.requester(), Body: m.ReplyText, Quoted: m.QuotedText,
-		CreatedAt: rx.now, MessageID: m.MessageID, Verified: s.verified, Auth: rx.in.Verdict,
+		CreatedAt: rx.now, MessageID: m.MessageID, Verified: s.verified, Auth: rx.verdict,
 		Attachments: m.Attachments, Raw: &raw, RawSize: rx.in.Size, HTMLPart: m.HTMLPart,
 		Machine: m.Machine, Journal: rx.in.Envelope.ID, Warnings: m.Warnings, Forwarded: m.Forwarded,
 	}
@@ -218,7 +218,7 @@ func (rx *receiver) thank(p *Project, t *Ticket, to *Participant) error {
 	if err != nil || !ok {
 		return err
 	}
-	if !rx.in.Verdict.Aligned() {
+	if !rx.verdict.Aligned() {
 		ok, err := spend(rx.tx, "thanks-unverified", domainOf(to.Address), rx.now, thanksPerDomain)
 		if err != nil || !ok {
 			return err

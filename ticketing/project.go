@@ -14,8 +14,10 @@ type Domain struct {
 	Name string `json:"name"`
 	// Project takes postmaster@, abuse@ and, with CatchAll, every address that
 	// nothing else takes. 0 = none yet: the first project does.
-	Project   uint64    `json:"project"`
-	CatchAll  bool      `json:"catch_all"`
+	Project  uint64 `json:"project"`
+	CatchAll bool   `json:"catch_all"`
+	// Policy is for projects that have none of their own.
+	Policy    Policy    `json:"policy,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -26,6 +28,7 @@ type Project struct {
 	// Address is the alias that the project's mail is sent from, "" before the
 	// first alias.
 	Address   string    `json:"address"`
+	Policy    Policy    `json:"policy,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 }
 

@@ -39,7 +39,7 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 		if len(groups) > maxProjects {
 			return errorf(KindTooLarge, "too-many-projects", "a mail goes to at most %d projects", maxProjects)
 		}
-		rx := &receiver{tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt.UTC(), projects: len(groups)}
+		rx := &receiver{desk: d, tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt.UTC(), projects: len(groups)}
 		for _, group := range groups {
 			out, err := rx.project(group)
 			if err != nil {
@@ -88,8 +88,10 @@ func groupByProject(rs []Recipient) [][]Recipient {
 
 // receiver works on one message inside one transaction.
 type receiver struct {
+	desk     *Desk
 	tx       store.Tx
 	in       Inbound
+	verdict  *Verdict // on the message, as the policy of the project at hand has it
 	draw     *Draw
 	now      time.Time
 	projects int // that the message goes to
@@ -102,6 +104,9 @@ func (rx *receiver) project(group []Recipient) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := rx.judge(p, group); err != nil {
+		return Outcome{}, err
+	}
 	identity := rx.identity(p.ID)
 	if old, err := rx.seen(p.ID, identity); err != nil || old != nil {
 		return cmp.Or(old, &Outcome{}).duplicate(), err
@@ -111,6 +116,18 @@ func (rx *receiver) project(group []Recipient) (Outcome, error) {
 		return Outcome{}, err
 	}
 	return out, rx.remember(p.ID, identity, out)
+}
+
+// judge puts the verdict under the policy of a project. A mail that some other
+// project takes can be refused no more, so it is held.
+func (rx *receiver) judge(p *Project, group []Recipient) error {
+	rx.verdict = rx.in.Verdict
+	if rx.verdict.Verdict.Action == ActionAccept {
+		return nil
+	}
+	policy, err := rx.desk.policy(rx.tx, p, group)
+	rx.verdict = rx.verdict.Under(milder(policy, PolicyHold))
+	return err
 }
 
 func (o *Outcome) duplicate() Outcome {
@@ -134,7 +151,7 @@ func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome,
 			return rx.report(p, t, o)
 		}
 	}
-	th, err := findThread(rx.tx, p.ID, route.Token, rx.in.Message, rx.in.Verdict.Aligned())
+	th, err := findThread(rx.tx, p.ID, route.Token, rx.in.Message, rx.verdict.Aligned())
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -24,7 +24,7 @@ func (rx *receiver) report(p *Project, t *Ticket, o *Outgoing) (Outcome, error) 
 	before := *t
 	note := rx.deliveryNote(o)
 	kind := CommentInternal
-	if err := rx.comment(t, speech{kind: kind, verified: rx.in.Verdict.Aligned()}); err != nil {
+	if err := rx.comment(t, speech{kind: kind, verified: rx.verdict.Aligned()}); err != nil {
 		return Outcome{}, err
 	}
 	reason := "answer-to-bounce-address"
@@ -85,7 +85,7 @@ func (rx *receiver) unsubscribe(p *Project, t *Ticket, token *Token) (Outcome, e
 		return Outcome{}, err
 	}
 	// Whatever else the mail says is for agents' eyes.
-	if err := rx.comment(t, speech{kind: CommentInternal, verified: rx.in.Verdict.Aligned()}); err != nil {
+	if err := rx.comment(t, speech{kind: CommentInternal, verified: rx.verdict.Aligned()}); err != nil {
 		return Outcome{}, err
 	}
 	if !who.Removed {

@@ -58,7 +58,7 @@ func judge(by threadBy, s speaker) speech {
 
 // speech gathers what judge needs.
 func (rx *receiver) speech(th thread) (speech, error) {
-	m, v := rx.in.Message, rx.in.Verdict
+	m, v := rx.in.Message, rx.verdict
 	s := speaker{
 		aligned:     v.Aligned(),
 		released:    rx.in.Release,
@@ -92,8 +92,8 @@ func (rx *receiver) hold(p *Project, reason string, group []Recipient) (Outcome,
 	h := Held{
 		ID: rx.in.Envelope.ID, Project: p.ID, At: rx.now, Reason: reason, Envelope: *rx.in.Envelope,
 		From: clipPerson(m.Author()), Subject: clip(m.Subject, maxField), MessageID: m.MessageID,
-		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.in.Verdict.clip(),
-		FromDomain: rx.in.Verdict.FromDomain, BodyHash: rx.in.Verdict.BodyHash,
+		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.verdict.clip(),
+		FromDomain: rx.verdict.FromDomain, BodyHash: rx.verdict.BodyHash,
 	}
 	h.Envelope.Recipients = group[:min(len(group), maxHeldRcpts)]
 	k := heldKey(heldID(h.ID, p.ID))

@@ -7,6 +7,9 @@ type Verdict struct {
 	DKIM    []DKIMResult `json:"dkim"`
 	DMARC   DMARCResult  `json:"dmarc"`
 	ARC     ARCResult    `json:"arc"`
+	IPRev   IPRevResult  `json:"iprev,omitzero"`
+	Helo    HeloResult   `json:"helo,omitzero"`
+	Lists   ListsResult  `json:"lists,omitzero"`
 	Verdict Decision     `json:"verdict"`
 	// AuthenticationResults is the value of the Authentication-Results field
 	// (RFC 8601), unfolded.
@@ -46,13 +49,54 @@ type DMARCResult struct {
 	Disposition string `json:"disposition"` // what is done: none, quarantine, reject
 	AlignedSPF  bool   `json:"aligned_spf"`
 	AlignedDKIM bool   `json:"aligned_dkim"`
+	// Override says why the disposition is not what the policy asks for, in the
+	// words of aggregate reports: trusted_forwarder or local_policy; else "".
+	Override string `json:"override,omitempty"`
 }
+
+// Reasons of a DMARCResult's Override.
+//
+// https://www.rfc-editor.org/rfc/rfc9990
+const (
+	OverrideTrustedForwarder = "trusted_forwarder"
+	OverrideLocalPolicy      = "local_policy"
+)
 
 // ARCResult is the outcome of RFC 8617.
 type ARCResult struct {
 	Result  string   `json:"result"`
 	Sealers []string `json:"sealers"` // oldest first
 	Reason  string   `json:"reason"`
+}
+
+// IPRevResult tells whether the client's address has a name that leads back to
+// it (RFC 8601 section 3).
+type IPRevResult struct {
+	Result string `json:"result"`         // none, pass, fail, temperror, permerror
+	Name   string `json:"name,omitempty"` // the name, when it passed
+}
+
+// HeloResult tells what the name is worth that the client gave: pass, mismatch,
+// unresolvable, invalid, own, temperror, or none when there was nothing to check.
+type HeloResult struct {
+	Result string `json:"result"`
+}
+
+// ListsResult is what block and allow lists say (RFC 5782).
+type ListsResult struct {
+	Score  int       `json:"score"` // the sum of the weights of all hits
+	Hits   []ListHit `json:"hits,omitempty"`
+	Failed []string  `json:"failed,omitempty"` // zones of lists that could not be asked
+}
+
+// ListHit is one entry found on a list.
+type ListHit struct {
+	Zone   string `json:"zone"`
+	Listed string `json:"listed"` // the address or domain
+	Answer string `json:"answer"` // the address that stands for the kind of entry
+	Weight int    `json:"weight"`
+	Refuse bool   `json:"refuse,omitempty"` // one hit here is enough to refuse a mail
+	Text   string `json:"text,omitempty"`   // what the list says about the entry
 }
 
 // Action says what is to be done with a mail.
@@ -65,6 +109,18 @@ const (
 	ActionTempfail Action = "tempfail"
 	ActionReject   Action = "reject"
 )
+
+// Disposition is DMARC's word for the action. To ask the client to come again
+// is none of its words.
+func (a Action) Disposition() string {
+	switch a {
+	case ActionHold:
+		return "quarantine"
+	case ActionReject:
+		return "reject"
+	}
+	return "none"
+}
 
 // Decision is an action with one machine-readable reason.
 type Decision struct {
@@ -89,5 +145,6 @@ const (
 	ReasonTempError       = "auth-temperror"    // a name server could not tell
 	ReasonManyFrom        = "from-not-one"      // no or several From addresses
 	ReasonDMARCPermError  = "dmarc-permerror"   // the policy record is broken
+	ReasonListed          = "listed"            // block lists speak against the client or its domains
 	ReasonVerifierFailed  = "verifier-deadline" // we did not finish in time
 )

@@ -129,7 +129,7 @@ func (a *App) openStore(ctx context.Context) error {
 	a.db = store.Open(engine, store.Options{Now: a.parts.Now, Log: a.log, Observe: func(s store.BatchStats) {
 		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
 	}})
-	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now})
+	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now, Policy: ticketing.Policy(a.cfg.Auth.Policy)})
 	return nil
 }
 
@@ -150,10 +150,11 @@ func (a *App) wire(ctx context.Context) error {
 	a.keys.hostname = a.cfg.Hostname
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
 	verifier := auth.New(a.parts.Resolver, auth.Options{
-		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
+		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, UpstreamResults: a.cfg.Auth.UpstreamResults,
+		TempfailOnTemperror: a.cfg.Auth.OnTemperror == "defer", Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
 	})
 	a.intake = intake.New(a.Desk, a.db, verifier, intake.Options{
-		MaxMessageBytes: a.cfg.SMTP.MaxSize, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
+		MaxMessageBytes: a.cfg.SMTP.MaxSize, Hostname: a.cfg.Hostname, HelpURL: a.cfg.Auth.HelpURL, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
 	})
 	if fresh || a.isFirst() {
 		a.first, err = a.firstStart(ctx)

@@ -15,12 +15,16 @@ func sample(o option) (text, toml string) {
 		"store": "memory", "smtp.bare_newline": "normalize", "log.level": "debug", "log.format": "json", "queue.relay": "mx",
 		"http.public_url": "https://desk.example.org", "dns.timeout": "3s", "hostname": "mx.example.org",
 		"http.listen": "127.0.0.1:9", "metrics.listen": "127.0.0.1:9", "smtp.max_size": "1000000", "smtp.max_recipients": "200",
+		"auth.policy": "hold", "auth.on_temperror": "defer", "auth.help_url": "https://example.org/mail#{reason}",
 	}
 	switch text = special[o.key]; o.value.Kind() {
 	case reflect.Slice:
 		text = "192.0.2.0/24,2001:db8::/32"
 		if strings.HasSuffix(o.key, "listen") || o.key == "dns.servers" {
 			text = "127.0.0.1:1,[::1]:2"
+		}
+		if o.key == "auth.upstream_results" {
+			text = "mx.example.org,mx2.example.org"
 		}
 		return text, `["` + strings.Join(strings.Split(text, ","), `", "`) + `"]`
 	case reflect.Int, reflect.Int64:

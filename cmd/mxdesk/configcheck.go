@@ -52,6 +52,10 @@ func (c *Config) validate() (key string, err error) {
 		{"metrics.listen", checkListen(nonEmpty(c.Metrics.Listen), false)},
 		{"dns.servers", checkListen(c.DNS.Servers, false)},
 		{"dns.timeout", checkTime(c.DNS.Timeout, 10*time.Millisecond, time.Minute)},
+		{"auth.policy", checkOneOf(c.Auth.Policy, "enforce", "hold", "annotate")},
+		{"auth.on_temperror", checkOneOf(c.Auth.OnTemperror, "accept", "defer")},
+		{"auth.upstream_results", checkUpstreams(c.Auth.UpstreamResults, c.Hostname)},
+		{"auth.help_url", checkURL(c.Auth.HelpURL)},
 		{"queue.relay", checkRelay(c.Queue.Relay)},
 		{"queue.mx_port", checkBetween(int64(c.Queue.MXPort), 1, 65535)},
 		{"queue.allow_nets", checkNets(c.Queue.AllowNets)},
@@ -108,6 +112,18 @@ func checkHost(s string) error {
 		return !(r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
 	}) {
 		return fmt.Errorf("%q is no host name", s)
+	}
+	return nil
+}
+
+func checkUpstreams(names []string, own string) error {
+	for _, n := range names {
+		if err := checkHost(n); err != nil {
+			return err
+		}
+		if strings.EqualFold(n, own) {
+			return fmt.Errorf("%s is our own name, and nobody else's results are ours", n)
+		}
 	}
 	return nil
 }

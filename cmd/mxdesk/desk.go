@@ -12,6 +12,18 @@ import (
 type ProjectCmd struct {
 	Create ProjectCreateCmd `cmd:"" help:"Make a project."`
 	List   ProjectListCmd   `cmd:"" help:"List the projects."`
+	Set    ProjectSetCmd    `cmd:"" help:"Change settings of a project."`
+}
+
+// ProjectSetCmd changes settings of a project.
+type ProjectSetCmd struct {
+	Name   string `arg:"" help:"Project."`
+	Policy string `required:"" help:"What is done with mail that authentication speaks against: ${policies}. inherit: as its domain." enum:"enforce,hold,annotate,inherit" placeholder:"POLICY"`
+}
+
+// Run changes settings of a project.
+func (c ProjectSetCmd) Run(e *Env) error {
+	return e.done("project.set", api.SettingsRequest{Name: c.Name, Policy: c.Policy})
 }
 
 // ProjectCreateCmd makes a project.
@@ -34,9 +46,9 @@ func (ProjectListCmd) Run(e *Env) error {
 		if len(ps) == 0 {
 			return none(e.Stdout, "projects")
 		}
-		rows := [][]string{{"PROJECT", "ID", "ALIASES"}}
+		rows := [][]string{{"PROJECT", "ID", "POLICY", "ALIASES"}}
 		for _, p := range ps {
-			rows = append(rows, []string{p.Name, strconv.FormatUint(p.ID, 10), strings.Join(p.Aliases, ", ")})
+			rows = append(rows, []string{p.Name, strconv.FormatUint(p.ID, 10), p.Policy, strings.Join(p.Aliases, ", ")})
 		}
 		table(e.Stdout, rows)
 		return nil
@@ -95,6 +107,18 @@ type DomainCmd struct {
 	Remove DomainRemoveCmd `cmd:"" help:"Stop serving a domain."`
 	List   DomainListCmd   `cmd:"" help:"List the served domains."`
 	Show   DomainShowCmd   `cmd:"" help:"Show the DNS records that a domain is to publish."`
+	Set    DomainSetCmd    `cmd:"" help:"Change settings of a domain."`
+}
+
+// DomainSetCmd changes settings of a domain.
+type DomainSetCmd struct {
+	Domain string `arg:"" help:"Domain."`
+	Policy string `required:"" help:"What is done with mail that authentication speaks against: ${policies}. inherit: as the setting auth.policy." enum:"enforce,hold,annotate,inherit" placeholder:"POLICY"`
+}
+
+// Run changes settings of a domain.
+func (c DomainSetCmd) Run(e *Env) error {
+	return e.done("domain.set", api.SettingsRequest{Name: c.Domain, Policy: c.Policy})
 }
 
 // DomainShowCmd shows the DNS records of a domain.
@@ -141,9 +165,11 @@ func (DomainListCmd) Run(e *Env) error {
 		if len(ds) == 0 {
 			return none(e.Stdout, "domains")
 		}
+		rows := [][]string{{"DOMAIN", "POLICY"}}
 		for _, d := range ds {
-			fmt.Fprintln(e.Stdout, d.Domain)
+			rows = append(rows, []string{d.Domain, d.Policy})
 		}
+		table(e.Stdout, rows)
 		return nil
 	})
 }

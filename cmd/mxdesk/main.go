@@ -96,7 +96,10 @@ func run(e *Env, args []string) int {
 		kong.Name("mxdesk"),
 		kong.Description("A mail server that is a service desk."+"\n\n"+exitHelp),
 		kong.Writers(e.Stdout, e.Stderr),
-		kong.Vars{"version": "mxdesk " + version()},
+		kong.Vars{
+			"version":  "mxdesk " + version(),
+			"policies": "enforce (refused or held, as the verdict says), hold (held instead of refused), annotate (taken, and marked)",
+		},
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),

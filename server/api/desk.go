@@ -34,12 +34,50 @@ func (a *api) projectCreate(ctx context.Context, req NameRequest) ([]Done, error
 	return []Done{{Project: p.Name, Message: "project " + p.Name + " created"}}, a.ensureKeys(ctx, req.Aliases...)
 }
 
+// SettingsRequest changes settings of a project or domain. What is absent
+// stays.
+type SettingsRequest struct {
+	Name   string `json:"name"`
+	Policy string `json:"policy,omitempty"` // enforce, hold, annotate or inherit
+}
+
+// policy reads the policy of a request that has to change something.
+func (r SettingsRequest) policy() (ticketing.Policy, error) {
+	if r.Policy == "" {
+		return "", &ticketing.Error{Kind: ticketing.KindInvalid, Reason: "nothing-to-set", Message: "there is nothing to set"}
+	}
+	return ticketing.ParsePolicy(r.Policy)
+}
+
+func (a *api) projectSet(ctx context.Context, req SettingsRequest) ([]Done, error) {
+	p, err := req.policy()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Desk.SetProjectPolicy(ctx, req.Name, p); err != nil {
+		return nil, err
+	}
+	return []Done{{Project: req.Name, Message: "policy of project " + req.Name + ": " + p.String()}}, nil
+}
+
+func (a *api) domainSet(ctx context.Context, req SettingsRequest) ([]Done, error) {
+	p, err := req.policy()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Desk.SetDomainPolicy(ctx, req.Name, p); err != nil {
+		return nil, err
+	}
+	return []Done{{Domain: req.Name, Message: "policy of domain " + req.Name + ": " + p.String()}}, nil
+}
+
 // Project is one line of the project list.
 type Project struct {
 	ID      uint64   `json:"id"`
 	Name    string   `json:"name"`
 	Address string   `json:"address"`
 	Aliases []string `json:"aliases"`
+	Policy  string   `json:"policy"`
 }
 
 func (a *api) projectList(ctx context.Context, _ struct{}) ([]Project, error) {
@@ -54,7 +92,7 @@ func (a *api) projectList(ctx context.Context, _ struct{}) ([]Project, error) {
 	}
 	out := make([]Project, len(ps))
 	for i, p := range ps {
-		out[i] = Project{ID: p.ID, Name: p.Name, Address: p.Address, Aliases: list(by[p.ID])}
+		out[i] = Project{ID: p.ID, Name: p.Name, Address: p.Address, Aliases: list(by[p.ID]), Policy: p.Policy.String()}
 	}
 	return out, err
 }
@@ -115,13 +153,14 @@ func (a *api) domainRemove(ctx context.Context, req NameRequest) ([]Done, error)
 type Domain struct {
 	Domain   string `json:"domain"`
 	CatchAll bool   `json:"catch_all"`
+	Policy   string `json:"policy"`
 }
 
 func (a *api) domainList(ctx context.Context, _ struct{}) ([]Domain, error) {
 	ds, err := a.Desk.Domains(ctx)
 	out := make([]Domain, len(ds))
 	for i, d := range ds {
-		out[i] = Domain{Domain: d.Name, CatchAll: d.CatchAll}
+		out[i] = Domain{Domain: d.Name, CatchAll: d.CatchAll, Policy: d.Policy.String()}
 	}
 	return out, err
 }

@@ -4,7 +4,6 @@
 package intake
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -30,10 +29,14 @@ type Store interface {
 // Options of an Intake. MaxMessageBytes is the largest message that is taken;
 // twice as much room, or a twentieth of the disk, must be free.
 type Options struct {
-	MaxMessageBytes int64 // default 50 MiB
-	Log             *slog.Logger
-	Metrics         *metrics.Intake
-	Now             func() time.Time
+	MaxMessageBytes int64  // default 50 MiB
+	Hostname        string // our own name, as in Authentication-Results
+	// HelpURL is shown to those whose mail policy refuses; "{reason}" in it
+	// stands for the reason. Default none.
+	HelpURL string
+	Log     *slog.Logger
+	Metrics *metrics.Intake
+	Now     func() time.Time
 }
 
 // Intake takes messages in. It is safe for concurrent use.
@@ -108,8 +111,12 @@ func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw tick
 }
 
 func (in *Intake) decide(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw, msg *ticketing.Message, v *ticketing.Verdict) []ticketing.Outcome {
-	if err := refusal(v); err != nil {
-		return in.refuse(env, raw, msg, v, err)
+	session, err := in.session(ctx, env, v)
+	if err == nil {
+		err = refusal(session, in.o.HelpURL)
+	}
+	if err != nil {
+		return in.refuse(env, raw, msg, session, err)
 	}
 	start := in.o.Now()
 	staged, err := in.desk.Stage(ctx, raw)
@@ -124,6 +131,16 @@ func (in *Intake) decide(ctx context.Context, env *ticketing.Envelope, raw ticke
 	return outs
 }
 
+// session is the verdict that the reply goes by: under the mildest policy of
+// those the mail is for. Each project judges by its own.
+func (in *Intake) session(ctx context.Context, env *ticketing.Envelope, v *ticketing.Verdict) (*ticketing.Verdict, error) {
+	if v.Verdict.Action == ticketing.ActionAccept {
+		return v, nil
+	}
+	policy, err := in.desk.Mildest(ctx, env.Recipients)
+	return v.Under(policy), err
+}
+
 // read parses and verifies at the same time: the one waits for name servers,
 // the other for the processor.
 func (in *Intake) read(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) (*ticketing.Message, *ticketing.Verdict) {
@@ -134,24 +151,10 @@ func (in *Intake) read(ctx context.Context, env *ticketing.Envelope, raw ticketi
 }
 
 func (in *Intake) parseOptions(ctx context.Context) mail.Options {
-	return mail.Options{Own: mail.Own{Addresses: func(addr string) bool {
+	return mail.Options{Hostname: in.o.Hostname, Own: mail.Own{Addresses: func(addr string) bool {
 		own, err := in.desk.Owns(ctx, addr)
 		return err == nil && own
 	}}}
-}
-
-// refusal is the error that a verdict ends the transaction with, nil if it
-// does not.
-func refusal(v *ticketing.Verdict) error {
-	switch v.Verdict.Action {
-	case ticketing.ActionReject:
-		return &ticketing.Error{Kind: ticketing.KindDenied, Reason: v.Verdict.Reason,
-			Message: cmp.Or(v.FromDomain, "the sender") + " does not vouch for this message, and its policy asks to refuse it"}
-	case ticketing.ActionTempfail:
-		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: v.Verdict.Reason,
-			Message: "the sender's domain cannot be checked now, try again later"}
-	}
-	return nil
 }
 
 // refuse notes in the journal why nothing was stored, and tells every
@@ -172,21 +175,6 @@ func (in *Intake) refuse(env *ticketing.Envelope, raw ticketing.Raw, msg *ticket
 		outs[i] = ticketing.Outcome{Recipient: r.Address, Decision: decision, Reason: e.Reason, Err: err}
 	}
 	return outs
-}
-
-// replyCode is what the sender is told, as the journal has it.
-func replyCode(e *ticketing.Error) (code int, enhanced string) {
-	switch {
-	case e.Reason == ticketing.ReasonTempError:
-		return 451, "4.7.24"
-	case e.Temporary():
-		return 451, "4.3.0"
-	case e.Kind == ticketing.KindDenied:
-		return 550, "5.7.26"
-	case e.Kind == ticketing.KindTooLarge:
-		return 552, "5.3.4"
-	}
-	return 554, "5.6.0"
 }
 
 // Release takes a held mail in again, past what held it, and forgets it.

@@ -15,7 +15,8 @@ const maxWarnings = 20
 
 // Options bound the reading of a mail.
 type Options struct {
-	Own Own // our own hosts and addresses, to know our own mail
+	Own      Own    // our own hosts and addresses, to know our own mail
+	Hostname string // under which we write Authentication-Results; see [Forged]
 
 	MaxParts     int   // MIME parts, default 1000; the rest becomes one attachment
 	MaxDepth     int   // nested multiparts, default 50; deeper ones become attachments

@@ -106,6 +106,7 @@ func walk(raw io.ReaderAt, size int64, o Options) *parsed {
 	w.skipLeading()
 	root := &part{path: "1", raw: raw, maxText: o.MaxTextBytes}
 	w.part(root, "text/plain")
+	root.header.dropForged(o.Hostname)
 	charset := declaredCharset(root)
 	if findCharset(charset) == nil && cleanCharset(charset) != utf7 {
 		charset = root.header.detectCharset()
