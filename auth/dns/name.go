@@ -77,27 +77,51 @@ func checkLengths(name string) error {
 	return nil
 }
 
-// reverseName returns the name under which an address has its PTR records,
-// without trailing dot. A mapped address is asked as the IPv4 address it holds.
+// Hostname returns ASCII of a name that can belong to a host: letters, digits,
+// hyphens inside labels, and underscores, which some hosts have in spite of the
+// rules.
+//
+// https://www.rfc-editor.org/rfc/rfc1123#section-2.1
+func Hostname(name string) (string, error) {
+	host, err := ASCII(name)
+	if err != nil {
+		return "", err
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" || strings.Trim(label, "-") != label {
+			return "", fmt.Errorf("domain %q: not a host name", clip(name))
+		}
+	}
+	return host, nil
+}
+
+// Reversed returns the labels of an address in reverse order, without a zone
+// behind them: the octets of IPv4, the nibbles of IPv6 and of a mapped address.
 //
 // https://www.rfc-editor.org/rfc/rfc1035#section-3.5
 // https://www.rfc-editor.org/rfc/rfc3596#section-2.5
-func reverseName(addr netip.Addr) string {
-	addr = addr.Unmap()
+func Reversed(addr netip.Addr) string {
 	if addr.Is4() {
 		b := addr.As4()
-		return fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa", b[3], b[2], b[1], b[0])
+		return fmt.Sprintf("%d.%d.%d.%d", b[3], b[2], b[1], b[0])
 	}
 	const digits = "0123456789abcdef"
 	b := addr.As16()
-	var s strings.Builder
-	for i := len(b) - 1; i >= 0; i-- {
-		s.WriteByte(digits[b[i]&15])
-		s.WriteByte('.')
-		s.WriteByte(digits[b[i]>>4])
-		s.WriteByte('.')
+	labels := make([]string, 0, 2*len(b))
+	for _, octet := range slices.Backward(b[:]) {
+		labels = append(labels, digits[octet&15:][:1], digits[octet>>4:][:1])
 	}
-	return s.String() + "ip6.arpa"
+	return strings.Join(labels, ".")
+}
+
+// reverseName returns the name under which an address has its PTR records,
+// without trailing dot. A mapped address is asked as the IPv4 address it holds.
+func reverseName(addr netip.Addr) string {
+	addr = addr.Unmap()
+	if addr.Is4() {
+		return Reversed(addr) + ".in-addr.arpa"
+	}
+	return Reversed(addr) + ".ip6.arpa"
 }
 
 func isASCII(s string) bool {

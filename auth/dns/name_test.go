@@ -34,6 +34,34 @@ func TestASCII(t *testing.T) {
 	}
 }
 
+func TestHostname(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"Mail-1.Example.COM.", "mail-1.example.com"},
+		{"win_srv.example.com", "win_srv.example.com"},
+		{"localhost", "localhost"},
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"-a.example", ""}, {"a-.example", ""}, {"a/b.example", ""}, {`a\.b.example`, ""}, {"a\x07.example", ""},
+		{"*.example", ""}, {"a@b.example", ""}, {"[192.0.2.1]", ""}, {"", ""}, {"a..b", ""}, {"..", ""},
+	} {
+		got, err := Hostname(c.in)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q: got %q, %v; want %q", c.in, got, err, c.want)
+		}
+	}
+}
+
+// A mapped address keeps its nibbles, for the test entries of block lists.
+func TestReversed(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1":        "1.2.0.192",
+		"::ffff:127.0.0.2": "2.0.0.0.0.0.f.7.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0",
+	} {
+		if got := Reversed(netip.MustParseAddr(in)); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestReverseName(t *testing.T) {
 	for in, want := range map[string]string{
 		"192.0.2.1":        "1.2.0.192.in-addr.arpa",
