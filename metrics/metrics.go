@@ -13,6 +13,7 @@ import (
 type Metrics struct {
 	SMTP   *SMTP
 	Auth   *Auth
+	DNSBL  *DNSBL
 	Intake *Intake
 	Queue  *Queue
 	Store  *Store
@@ -23,6 +24,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		SMTP:   newSMTP(reg),
 		Auth:   newAuth(reg),
+		DNSBL:  newDNSBL(reg),
 		Intake: newIntake(reg),
 		Queue:  newQueue(reg),
 		Store:  newStore(reg),
