@@ -50,7 +50,7 @@ var never = []struct {
 }
 
 // alone are packages that can be used without the rest of their folder.
-var alone = []string{"auth/dns", "auth/message", "auth/spf", "auth/dkim", "auth/dmarc", "auth/arc", "auth/iprev"}
+var alone = []string{"auth/dns", "auth/message", "auth/spf", "auth/dkim", "auth/dmarc", "auth/arc", "auth/iprev", "auth/dnsbl"}
 
 type imported struct{ pkg, file, path string }
 
