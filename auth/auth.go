@@ -35,6 +35,11 @@ type Options struct {
 	// UpstreamResults are the names under which trusted upstreams write
 	// Authentication-Results; their SPF results are believed. Default none.
 	UpstreamResults []string
+	// Lists are asked about clients and domains; default none.
+	Lists Lists
+	// ListScore is the score of the lists from which a mail is refused; default
+	// 0: only lists that say so refuse.
+	ListScore int
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Metrics counts results; nil counts nothing.
@@ -94,6 +99,9 @@ type check struct {
 	dkim  []dkim.Result
 	arc   arc.Result
 	dmarc dmarc.Result
+	iprev ticketing.IPRevResult
+	helo  ticketing.HeloResult
+	lists ticketing.ListsResult
 	// vouched tells that a trusted sealer saw the mail pass.
 	vouched bool
 }
@@ -118,6 +126,10 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 	work.Go(func() { c.guarded(ctx, "spf", c.checkSPF, c.lostSPF) })
 	work.Go(func() { c.guarded(ctx, "dkim", c.checkDKIM, c.lostDKIM) })
 	work.Go(func() { c.guarded(ctx, "arc", c.checkARC, func() { c.arc = arc.Result{Result: arc.TempError} }) })
+	work.Go(func() { c.guarded(ctx, "iprev", c.checkClient, c.lostClient) })
+	if v.options.Lists != nil {
+		work.Go(func() { c.guarded(ctx, "lists", c.checkLists, func() { c.lists = ticketing.ListsResult{} }) })
+	}
 	work.Wait()
 	c.guarded(ctx, "dmarc", c.checkDMARC, c.lostDMARC)
 
@@ -257,6 +269,12 @@ func (v *Verifier) count(out *ticketing.Verdict) {
 		m.Result("dkim", "none")
 	}
 	m.Result("arc", out.ARC.Result)
+	if out.IPRev.Result != "" {
+		m.Result("iprev", out.IPRev.Result)
+	}
+	if out.Helo.Result != "" {
+		m.Result("helo", out.Helo.Result)
+	}
 	m.Result("dmarc", out.DMARC.Result)
 	m.Result("verdict", string(out.Verdict.Action))
 }

@@ -299,13 +299,15 @@ func TestMetrics(t *testing.T) {
 mxdesk_auth_results_total{mechanism="arc",result="none"} 1
 mxdesk_auth_results_total{mechanism="dkim",result="pass"} 1
 mxdesk_auth_results_total{mechanism="dmarc",result="pass"} 1
+mxdesk_auth_results_total{mechanism="helo",result="unresolvable"} 1
+mxdesk_auth_results_total{mechanism="iprev",result="permerror"} 1
 mxdesk_auth_results_total{mechanism="spf",result="pass"} 1
 mxdesk_auth_results_total{mechanism="verdict",result="accept"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mxdesk_auth_results_total"); err != nil {
 		t.Error(err)
 	}
-	if n, err := testutil.GatherAndCount(reg, "mxdesk_auth_seconds"); n != 5 || err != nil {
+	if n, err := testutil.GatherAndCount(reg, "mxdesk_auth_seconds"); n != 6 || err != nil {
 		t.Errorf("%d durations, %v", n, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mxdesk/mxdesk/auth/arc"
 	"github.com/mxdesk/mxdesk/auth/spf"
+	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 // maxResults bounds the results read from one Authentication-Results field.
@@ -33,8 +34,15 @@ func (c *check) format() string {
 		add("spf", c.spf.Result, scope, c.spf.Domain)
 		c.formatMessage(add)
 	}
+	c.formatClient(add)
 	// A method without properties leaves a space behind; values hold no semicolon.
-	return strings.TrimRight(strings.ReplaceAll(authres.Format(token(c.hostname()), list), " ;", ";"), " ")
+	return strings.TrimRight(strings.ReplaceAll(authres.Format(strings.ReplaceAll(token(c.hostname()), ":", "?"), list), " ;", ";"), " ")
+}
+
+// Field returns the Authentication-Results field of a verdict, folded so that
+// each result has a line of its own.
+func Field(v *ticketing.Verdict) string {
+	return "Authentication-Results: " + strings.ReplaceAll(v.AuthenticationResults, "; ", ";\r\n\t") + "\r\n"
 }
 
 // formatMessage adds the results that need a message.
@@ -58,10 +66,31 @@ func (c *check) formatMessage(add func(method, result string, properties ...stri
 	}
 }
 
+// formatClient adds the results about the client: its reverse name, and the
+// allow list that vouches most for it.
+//
+// https://www.rfc-editor.org/rfc/rfc8601#section-2.7.3
+// https://www.rfc-editor.org/rfc/rfc8904#section-2
+func (c *check) formatClient(add func(method, result string, properties ...string)) {
+	if c.iprev.Result != "" {
+		addr, _ := c.client()
+		add("iprev", c.iprev.Result, "policy.iprev", addr.Unmap().String())
+	}
+	var best *ticketing.ListHit
+	for i := range c.lists.Hits {
+		if h := &c.lists.Hits[i]; h.Weight < 0 && (best == nil || h.Weight < best.Weight) {
+			best = h
+		}
+	}
+	if best != nil {
+		add("dnswl", "pass", "dns.zone", best.Zone, "policy.ip", best.Answer)
+	}
+}
+
 // token makes outside text harmless in a field: only characters that need no
 // care there, and spaces, stay; the rest becomes "?".
 func token(s string) string {
-	const plain = " !#$%&'*+-./_{|}~"
+	const plain = " !#$%&'*+-./:_{|}~"
 	return strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(plain, r) {
 			return r

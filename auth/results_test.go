@@ -21,9 +21,9 @@ func TestAuthenticationResults(t *testing.T) {
 		{"nothing", &ticketing.Envelope{}, "Subject: x\r\n\r\n", "desk.example; none"},
 		{"no client", &ticketing.Envelope{}, plainMail, "desk.example; spf=none; dkim=none; dmarc=none header.from=example.com"},
 		{"spf", envelope("ann@example.com"), plainMail,
-			"desk.example; spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=none header.from=example.com"},
+			"desk.example; spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=none header.from=example.com; iprev=permerror policy.iprev=192.0.2.1"},
 		{"null sender", envelope(""), plainMail,
-			"desk.example; spf=none smtp.helo=mail.example.com; dkim=none; dmarc=none header.from=example.com"},
+			"desk.example; spf=none smtp.helo=mail.example.com; dkim=none; dmarc=none header.from=example.com; iprev=permerror policy.iprev=192.0.2.1"},
 		{"dkim", &ticketing.Envelope{}, sign(t, "reject.example", reject),
 			"desk.example; spf=none; dkim=pass header.a=ed25519-sha256 header.b=%b header.d=reject.example header.s=s; " +
 				"dmarc=pass header.from=reject.example policy.dmarc=reject"},
@@ -41,6 +41,9 @@ func TestAuthenticationResults(t *testing.T) {
 		if _, after, ok := strings.Cut(got, "header.b="); ok {
 			b, _, _ := strings.Cut(after, " ")
 			want = strings.Replace(want, "%b", b, 1)
+		}
+		if unfolded := strings.ReplaceAll(Field(&ticketing.Verdict{AuthenticationResults: got}), "\r\n\t", " "); unfolded != "Authentication-Results: "+got+"\r\n" {
+			t.Errorf("%s: folded otherwise: %s", tt.name, unfolded)
 		}
 		if got != want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, want)

@@ -26,6 +26,9 @@ func (c *check) verdict() *ticketing.Verdict {
 			AlignedSPF: c.dmarc.AlignedSPF, AlignedDKIM: c.dmarc.AlignedDKIM,
 		},
 		ARC:                   ticketing.ARCResult{Result: c.arc.Result, Sealers: append([]string{}, c.arc.Sealers...), Reason: c.arc.Reason},
+		IPRev:                 c.iprev,
+		Helo:                  c.helo,
+		Lists:                 c.lists,
 		AuthenticationResults: c.format(),
 	}
 	for i, r := range c.dkim {
@@ -73,6 +76,8 @@ func (c *check) policy() ticketing.Decision {
 		return ticketing.Decision{Action: ticketing.ActionAccept, Reason: reason}
 	}
 	switch {
+	case c.listed():
+		return ticketing.Decision{Action: ticketing.ActionReject, Reason: ticketing.ReasonListed}
 	case c.dmarc.Result == dmarc.Pass:
 		return accept(ticketing.ReasonDMARCPass)
 	case c.vouched:

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mxdesk/mxdesk/auth"
 	"github.com/mxdesk/mxdesk/auth/dns"
+	"github.com/mxdesk/mxdesk/auth/dnsbl"
 	"github.com/mxdesk/mxdesk/auth/login"
 	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/queue"
@@ -62,6 +63,7 @@ type App struct {
 	intake   *intake.Intake
 	login    *login.Login
 	keys     *keyring
+	lists    *dnsbl.Checker
 	metrics  *metrics.Metrics
 	first    *FirstStart // what a first start made, else nil
 
@@ -149,7 +151,16 @@ func (a *App) wire(ctx context.Context) error {
 	a.keys = newKeyring(filepath.Join(a.cfg.Data, "dkim"), a.parts.Now)
 	a.keys.hostname = a.cfg.Hostname
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
+	lists, err := parseLists(a.cfg.Auth.Lists)
+	if err != nil {
+		return err
+	}
+	a.lists, err = dnsbl.New(a.parts.Resolver, lists, dnsbl.Options{Now: a.parts.Now, Log: a.log, Metrics: a.metrics.DNSBL})
+	if err != nil {
+		return err
+	}
 	verifier := auth.New(a.parts.Resolver, auth.Options{
+		Lists: a.lists, ListScore: a.cfg.Auth.ListScore,
 		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, UpstreamResults: a.cfg.Auth.UpstreamResults,
 		TempfailOnTemperror: a.cfg.Auth.OnTemperror == "defer", Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
 	})
@@ -178,6 +189,7 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	a.work.Go(func() { a.housekeeping(work) })
+	a.work.Go(func() { a.lists.Run(work) })
 	return nil
 }
 

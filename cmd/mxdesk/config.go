@@ -74,6 +74,8 @@ type AuthConfig struct {
 	Policy          string   `toml:"policy" help:"What is done with mail that authentication speaks against, where neither project nor domain says otherwise: enforce (refused or held, as the verdict says), hold (held instead of refused), annotate (taken, and marked)."`
 	OnTemperror     string   `toml:"on_temperror" help:"What is done with mail whose sender cannot be checked because a name server does not answer: accept (marked unverified), or defer (451, the sender comes again)."`
 	UpstreamResults []string `toml:"upstream_results" help:"Names under which mail servers of your own in front of this one write Authentication-Results. Their SPF results are believed; name only servers that remove forged ones."`
+	Lists           []string `toml:"lists" help:"DNS block and allow lists that are asked about clients and domains, each \"zone key=value …\": weight=N (negative for an allow list), refuse (one hit is enough to refuse a mail), domains (a list of domains), answers=127.0.0.2-11 (which answers count), name=NAME (what it is called in logs). Example: \"zen.lists.example weight=5 refuse\"."`
+	ListScore       int      `toml:"list_score" help:"Score of all lists together from which a mail is refused. 0: none, only lists with refuse do."`
 	HelpURL         string   `toml:"help_url" help:"Page that senders are referred to when policy refuses their mail; {reason} in it stands for the reason. Empty: none."`
 }
 
@@ -120,7 +122,7 @@ func DefaultConfig() Config {
 		HTTP:    HTTPConfig{Listen: "127.0.0.1:8080"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9925"},
 		DNS:     DNSConfig{Servers: []string{}, Timeout: Duration(5 * time.Second)},
-		Auth:    AuthConfig{TrustedSealers: []string{"google.com", "microsoft.com", "fastmail.com", "yahoo.com", "icloud.com", "zoho.com"}, Policy: "enforce", OnTemperror: "accept", UpstreamResults: []string{}},
+		Auth:    AuthConfig{TrustedSealers: []string{"google.com", "microsoft.com", "fastmail.com", "yahoo.com", "icloud.com", "zoho.com"}, Policy: "enforce", OnTemperror: "accept", UpstreamResults: []string{}, Lists: []string{}},
 		Queue:   QueueConfig{Relay: "capture", MXPort: 25, AllowNets: []string{}},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}

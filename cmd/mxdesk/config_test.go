@@ -23,6 +23,9 @@ func sample(o option) (text, toml string) {
 		if strings.HasSuffix(o.key, "listen") || o.key == "dns.servers" {
 			text = "127.0.0.1:1,[::1]:2"
 		}
+		if o.key == "auth.lists" {
+			text = "zen.lists.example weight=5 refuse,dwl.example domains weight=-5"
+		}
 		if o.key == "auth.upstream_results" {
 			text = "mx.example.org,mx2.example.org"
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth/dnsbl"
 	"github.com/mxdesk/mxdesk/queue"
 )
 
@@ -55,6 +56,8 @@ func (c *Config) validate() (key string, err error) {
 		{"auth.policy", checkOneOf(c.Auth.Policy, "enforce", "hold", "annotate")},
 		{"auth.on_temperror", checkOneOf(c.Auth.OnTemperror, "accept", "defer")},
 		{"auth.upstream_results", checkUpstreams(c.Auth.UpstreamResults, c.Hostname)},
+		{"auth.lists", checkLists(c.Auth.Lists)},
+		{"auth.list_score", checkBetween(int64(c.Auth.ListScore), 0, 1_000_000)},
 		{"auth.help_url", checkURL(c.Auth.HelpURL)},
 		{"queue.relay", checkRelay(c.Queue.Relay)},
 		{"queue.mx_port", checkBetween(int64(c.Queue.MXPort), 1, 65535)},
@@ -114,6 +117,25 @@ func checkHost(s string) error {
 		return fmt.Errorf("%q is no host name", s)
 	}
 	return nil
+}
+
+func checkLists(lines []string) error {
+	lists, err := parseLists(lines)
+	if err == nil {
+		_, err = dnsbl.New(nil, lists, dnsbl.Options{})
+	}
+	return err
+}
+
+func parseLists(lines []string) ([]dnsbl.List, error) {
+	lists := make([]dnsbl.List, len(lines))
+	for i, line := range lines {
+		var err error
+		if lists[i], err = dnsbl.ParseList(line); err != nil {
+			return nil, err
+		}
+	}
+	return lists, nil
 }
 
 func checkUpstreams(names []string, own string) error {

@@ -118,6 +118,15 @@ func showVerdict(e *Env, name string, v *ticketing.Verdict) error {
 	for _, r := range v.DKIM {
 		row("dkim", r.Result, r.Domain, r.Selector, r.Algorithm, fmt.Sprintf("%d bits", r.KeyBits), r.Reason)
 	}
+	if r := v.IPRev; r.Result != "" {
+		row("iprev", r.Result, r.Name)
+	}
+	if r := v.Helo.Result; r != "" {
+		row("helo", r)
+	}
+	for _, h := range v.Lists.Hits {
+		row("list", "listed", h.Zone, h.Listed, h.Answer, fmt.Sprintf("weight %d", h.Weight), h.Text)
+	}
 	row("arc", v.ARC.Result, strings.Join(v.ARC.Sealers, ", "), v.ARC.Reason)
 	aligned := "not aligned"
 	switch d := v.DMARC; {
@@ -128,9 +137,17 @@ func showVerdict(e *Env, name string, v *ticketing.Verdict) error {
 	case d.AlignedDKIM:
 		aligned = "aligned by dkim"
 	}
-	row("dmarc", v.DMARC.Result, v.DMARC.Domain, aligned, policyText(v.DMARC.Policy))
+	row("dmarc", v.DMARC.Result, v.DMARC.Domain, aligned, policyText(v.DMARC.Policy), overrideText(v.DMARC.Override))
 	row("verdict", string(v.Verdict.Action), v.Verdict.Reason)
+	fmt.Fprint(e.Stdout, "\n", strings.NewReplacer("\r\n", "\n", "\t", "    ").Replace(auth.Field(v)))
 	return nil
+}
+
+func overrideText(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "overridden by " + why
 }
 
 func policyText(policy string) string {

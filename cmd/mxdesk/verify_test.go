@@ -214,8 +214,8 @@ func TestVerifyJSON(t *testing.T) {
 	stdout, stderr, code := verifying(t, "--json", "--ip=192.0.2.1", "--helo=mx.example.com", "--mail-from=ann@example.com", "--dns-zone="+zone, file)
 	want := fmt.Sprintf(`{"file":%q,"spf":{"result":"pass","domain":"example.com","scope":"mfrom","explanation":"","mechanism":"ip4:192.0.2.1"},"dkim":[],`+
 		`"dmarc":{"result":"pass","domain":"example.com","policy":"reject","disposition":"none","aligned_spf":true,"aligned_dkim":false},`+
-		`"arc":{"result":"none","sealers":[],"reason":""},"verdict":{"action":"accept","reason":"dmarc-pass"},`+
-		`"authentication_results":"localhost; spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=pass header.from=example.com policy.dmarc=reject"}`+"\n", file)
+		`"arc":{"result":"none","sealers":[],"reason":""},"iprev":{"result":"permerror"},"helo":{"result":"unresolvable"},"verdict":{"action":"accept","reason":"dmarc-pass"},`+
+		`"authentication_results":"localhost; spf=pass smtp.mailfrom=example.com; dkim=none; dmarc=pass header.from=example.com policy.dmarc=reject; iprev=permerror policy.iprev=192.0.2.1"}`+"\n", file)
 	if stdout != want || stderr != "" || code != exitOK {
 		t.Errorf("code %d %s\n got %s\nwant %s", code, stderr, stdout, want)
 	}
@@ -286,9 +286,16 @@ func TestVerifyHuman(t *testing.T) {
 	stdout, _, code := verifying(t, "--ip=192.0.2.1", "--mail-from=ann@example.com", "--dns-zone="+annZone(t), file)
 	want := file + `
   spf      pass      example.com mfrom ip4:192.0.2.1
+  iprev    permerror
   arc      none
   dmarc    pass      example.com aligned by spf policy reject
   verdict  accept    dmarc-pass
+
+Authentication-Results: localhost;
+    spf=pass smtp.mailfrom=example.com;
+    dkim=none;
+    dmarc=pass header.from=example.com policy.dmarc=reject;
+    iprev=permerror policy.iprev=192.0.2.1
 `
 	if stdout != want || code != exitOK {
 		t.Errorf("got\n%s\nwant\n%s", stdout, want)

@@ -76,7 +76,14 @@ func checks(v *ticketing.Verdict) []check {
 	if len(v.DKIM) == 0 {
 		lines = append(lines, check{Name: "DKIM", Result: "none", Says: "The mail is not signed."})
 	}
-	return append(lines, dmarcCheck(v.DMARC), arcCheck(v.ARC))
+	lines = append(lines, dmarcCheck(v.DMARC), arcCheck(v.ARC))
+	if v.IPRev.Result != "" {
+		lines = append(lines, hostCheck(v))
+	}
+	if len(v.Lists.Hits) > 0 {
+		lines = append(lines, listsCheck(v.Lists))
+	}
+	return lines
 }
 
 // fields writes the technical line of a mechanism, leaving out what is empty.
@@ -158,6 +165,37 @@ func dmarcCheck(r ticketing.DMARCResult) check {
 	default:
 		c.Says = domain + " publishes no rules."
 	}
+	return c
+}
+
+// hostCheck is about the host that brought the mail.
+func hostCheck(v *ticketing.Verdict) check {
+	c := check{Name: "Host", Result: v.IPRev.Result, Technical: fields("iprev", v.IPRev.Result, "name", v.IPRev.Name, "helo", v.Helo.Result)}
+	switch c.Result {
+	case "pass":
+		c.Says = "The address of the server that sent this belongs to " + v.IPRev.Name + "."
+	case "temperror":
+		c.Says = "A name server did not answer."
+	default:
+		c.Says = "The address of the server that sent this has no name of its own."
+	}
+	if v.Helo.Result == "own" {
+		c.Says = "The server that sent this claimed to be this one."
+	}
+	return c
+}
+
+// listsCheck is what block and allow lists say.
+func listsCheck(r ticketing.ListsResult) check {
+	c := check{Name: "Lists", Result: "listed", Says: "Block lists speak against where it comes from."}
+	if r.Score <= 0 {
+		c.Result, c.Says = "known", "Allow lists speak for where it comes from."
+	}
+	var hits []string
+	for _, h := range r.Hits {
+		hits = append(hits, fmt.Sprintf("%s=%s(%d)", h.Zone, h.Answer, h.Weight))
+	}
+	c.Technical = fmt.Sprintf("score=%d ", r.Score) + strings.Join(hits, " ")
 	return c
 }
 
