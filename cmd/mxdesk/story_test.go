@@ -47,7 +47,9 @@ const zone = `{
   "mx.customer.test": [["A", "192.0.2.25"]],
   "_dmarc.customer.test": [["TXT", "v=DMARC1; p=reject"]],
   "plain.test": [["MX", [10, "mx.plain.test"]]],
-  "mx.plain.test": [["A", "192.0.2.26"]]
+  "mx.plain.test": [["A", "192.0.2.26"]],
+  "2.0.0.127.bl.test": [["A", "127.0.0.2"]],
+  "77.2.0.192.bl.test": [["A", "127.0.0.3"], ["TXT", "see https://bl.test/192.0.2.77"]]
 }`
 
 // tell runs a story in a bubble.
@@ -72,6 +74,7 @@ func newStory(t *testing.T, dir string) *story {
 	cfg.Data, cfg.Hostname, cfg.File = dir, "desk.test", "story.toml"
 	cfg.Queue.Relay = "mx"
 	cfg.SMTP.Trusted = []string{"192.0.2.1"}
+	cfg.Auth.Lists, cfg.Auth.HelpURL = []string{"bl.test weight=5 refuse"}, "https://desk.test/why#{reason}"
 	app, err := NewApp(t.Context(), cfg, Parts{
 		Engine: s.engine, Resolver: z, Dialer: s.mx, Listen: s.net.listen,
 		Admin: func(string) (net.Listener, error) { return s.net.listen("unix", "admin") },
@@ -257,6 +260,39 @@ func TestStoryForgedMailIsRefusedAndTraced(t *testing.T) {
 		ts, err := s.Desk.Tickets(t.Context(), ticketing.TicketFilter{})
 		if err != nil || len(ts) != 0 {
 			t.Errorf("tickets = %v, %v", ts, err)
+		}
+	})
+}
+
+func TestStoryListedClientsAndPolicies(t *testing.T) {
+	tell(t, func(s *story) {
+		t := s.t
+		text := func(from, id string) string { return mailText(from, "Hello", id, "", "Hi.") }
+		got := s.send("192.0.2.77", "ann@plain.test", "support@desk.test", text("ann@plain.test", "1@plain.test"))
+		if !strings.HasPrefix(got, "550 5.7.1 ") || !strings.Contains(got, "see https://bl.test/192.0.2.77; see https://desk.test/why#listed (id ") {
+			t.Errorf("listed client: %q", got)
+		}
+		if err := s.Desk.SetDomainPolicy(t.Context(), "desk.test", ticketing.PolicyHold); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.send("192.0.2.66", "ann@customer.test", "support@desk.test", text("ann@customer.test", "2@customer.test")); !strings.HasPrefix(got, "250 ") {
+			t.Errorf("forged mail under hold: %q", got)
+		}
+		if held, err := s.Desk.HeldMail(t.Context(), 0); err != nil || len(held) != 1 || held[0].Reason != ticketing.ReasonDMARCReject {
+			t.Errorf("held = %+v, %v", held, err)
+		}
+		if err := s.Desk.SetProjectPolicy(t.Context(), "support", ticketing.PolicyAnnotate); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.send("192.0.2.77", "ann@plain.test", "support@desk.test", text("ann@plain.test", "3@plain.test")); !strings.HasPrefix(got, "250 ") {
+			t.Errorf("listed client under annotate: %q", got)
+		}
+		c := s.thread("support#1").Entries[0]
+		if c.Verified || c.Auth.Verdict.Reason != ticketing.ReasonListed || len(c.Auth.Lists.Hits) != 1 || c.Auth.IPRev.Result != "permerror" {
+			t.Errorf("verdict on the ticket = %+v", c.Auth)
+		}
+		if n := s.metric(`mxdesk_dnsbl_lookups_total{list="bl.test",result="hit"}`); n != 2 {
+			t.Errorf("%v hits counted, want 2", n)
 		}
 	})
 }
