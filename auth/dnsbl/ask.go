@@ -92,7 +92,7 @@ func (c *Checker) ask(ctx context.Context, z *zone, s subject) reply {
 	default:
 		c.options.Metrics.Lookup(z.label, "clean")
 	}
-	if p.isMisanswer() && z.suspect() {
+	if p.err != nil && z.suspect() && p.isMisanswer() {
 		c.options.Log.WarnContext(ctx, "list suspected", "list", z.label, "why", p.err)
 	}
 	if refuse {

@@ -18,12 +18,16 @@ const (
 	againOther   = 5 * time.Minute // unhealthy, or gave no answer
 )
 
+// maxSilent is how many checks in a row a list may leave unanswered: mail would
+// wait for it, for nothing.
+const maxSilent = 3
+
 // Health is what a health check found out about a list.
 type Health struct {
 	// Zone is the list: its name or, without one, its zone.
 	Zone string
 	// OK tells whether the list is asked. A list that gave no answer stays what
-	// it was.
+	// it was, until it has given none for the third time in a row.
 	OK bool
 	// Why tells in few words what is wrong, also with a list that stays OK; ""
 	// when nothing is.
@@ -32,8 +36,9 @@ type Health struct {
 
 // health is the state of a zone.
 type health struct {
-	ok  bool
-	due time.Time // of the next check
+	ok     bool
+	silent int       // checks in a row without an answer
+	due    time.Time // of the next check
 }
 
 // condition is what a pair of test entries says. Of two pairs, the higher
@@ -78,7 +83,7 @@ func (c *Checker) Health(ctx context.Context) []Health { return c.probe(ctx, c.z
 
 // Run checks the health of the lists at the start, then every hour, after 5
 // minutes those that are unhealthy or gave no answer, and within a minute those
-// that gave an answer that is no listing. It returns when ctx is done.
+// that gave mail no answer, or one that is no listing. It returns when ctx is done.
 func (c *Checker) Run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -163,8 +168,11 @@ func (z *zone) settle(found condition, now time.Time) (was, is bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	was = z.health.ok
-	if found != unknown {
-		z.health.ok = found == sound
+	if z.health.silent++; found != unknown {
+		z.health.silent, z.health.ok = 0, found == sound
+	}
+	if z.health.silent >= maxSilent {
+		z.health.ok = false
 	}
 	z.health.due = now.Add(againOther)
 	if found == sound {

@@ -189,6 +189,9 @@ func TestRun(t *testing.T) {
 		change(silent, "")
 		expect("silent, and healthy before", after(time.Hour), 1, bothHit)
 		expect("silent is asked again sooner", after(5*time.Minute), 1, bothHit)
+		expect("silent for the third time", after(5*time.Minute), 1, neither)
+		change(working, "")
+		expect("it answers again", after(5*time.Minute), 1, bothHit)
 
 		change(working, "203.0.113.1")
 		if got := show(c.Check(ctx, ask("192.0.2.2", "spam.example"))); got != neither {
@@ -201,7 +204,7 @@ func TestRun(t *testing.T) {
 
 		cancel()
 		<-done
-		want := []string{"list unhealthy, not asked any more", "list healthy again", "list suspected", "list unhealthy, not asked any more", "list healthy again"}
+		want := []string{"list unhealthy, not asked any more", "list healthy again", "list unhealthy, not asked any more", "list healthy again", "list suspected", "list unhealthy, not asked any more", "list healthy again"}
 		if got := messages(log.String(), "list=bl.test"); !reflect.DeepEqual(got, want) {
 			t.Errorf("log: %q", got)
 		}
