@@ -393,3 +393,32 @@ func TestAttemptTimeout(t *testing.T) {
 		}
 	})
 }
+
+// TestBusy holds copies back while mail is coming in, and not afterwards.
+func TestBusy(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		quiet := time.Now().Add(time.Second)
+		w.o.Busy = func() bool { return time.Now().Before(quiet) }
+		for range 200 {
+			w.add("customer@one.test")
+		}
+		w.start("capture", nil)
+		done := func() (n int) {
+			for i := range 200 {
+				if w.box.Get(fmt.Sprint(i+1)).State == ticketing.DeliveryCaptured {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(time.Second - busyPause/2)
+		if n, most := done(), int(time.Second/busyPause); n < most/2 || n > most {
+			t.Errorf("%d copies in a busy second, want up to %d", n, most)
+		}
+		time.Sleep(time.Second)
+		if n := done(); n != 200 {
+			t.Errorf("%d copies after a quiet second, want all", n)
+		}
+		w.stop()
+	})
+}

@@ -79,7 +79,10 @@ type Options struct {
 	Lease          time.Duration // of a claim, longer than AttemptTimeout; default AttemptTimeout + 5 min
 	Idle           time.Duration // how long an open connection waits for more mail; default 5 s
 	Drain          time.Duration // how long attempts in progress may go on when Run ends; default 20 s
-	Timeouts       Timeouts
+	// Busy tells that this machine has something more urgent to do than to send;
+	// attempts then begin one by one, some time apart. Default: never.
+	Busy     func() bool
+	Timeouts Timeouts
 
 	Log     *slog.Logger     // default: discards
 	Metrics *metrics.Queue   // nil: none
@@ -103,6 +106,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Busy == nil {
+		o.Busy = func() bool { return false }
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -137,6 +143,7 @@ type Queue struct {
 	work     context.Context // of attempts; outlives Run's context by Drain
 	couriers sync.WaitGroup
 	freed    chan struct{} // signalled when there is room again
+	turn     chan struct{} // has the courier that waits while Options.Busy
 
 	mu           sync.Mutex
 	destinations map[string]*destination
@@ -154,6 +161,7 @@ func New(box Outbox, r Renderer, route Route, o Options) *Queue {
 		box: box, render: r, route: route, o: o,
 		guard:        guard{dialer: o.Dialer, allow: o.AllowNets, own: o.OwnAddrs},
 		freed:        make(chan struct{}, 1),
+		turn:         make(chan struct{}, 1),
 		destinations: map[string]*destination{},
 	}
 }

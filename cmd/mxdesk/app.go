@@ -311,7 +311,7 @@ func (a *App) startQueue(work context.Context) error {
 	box := newOutbox(a.Desk, a.db)
 	q := queue.New(box, queue.NewRenderer(a.keys), route, queue.Options{
 		Hostname: a.cfg.Hostname, Resolver: a.parts.Resolver, Dialer: a.parts.Dialer, AllowNets: nets, Port: uint16(a.cfg.Queue.MXPort),
-		Log: a.log, Metrics: a.metrics.Queue, Now: a.parts.Now, Drain: 5 * time.Second,
+		Log: a.log, Metrics: a.metrics.Queue, Now: a.parts.Now, Drain: 5 * time.Second, Busy: a.intake.Busy,
 	})
 	a.work.Go(func() { box.run(work) })
 	a.work.Go(func() { q.Run(work) })

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/mxdesk/mxdesk/metrics"
@@ -46,6 +47,7 @@ type Intake struct {
 	store    Store
 	refusals *refusals
 	o        Options
+	latest   atomic.Int64 // time of the latest Deliver, in Unix nanoseconds
 }
 
 // New returns an Intake. [Intake.Run] keeps its journal of refusals.
@@ -86,6 +88,12 @@ func (in *Intake) Ready(context.Context) error {
 	return nil
 }
 
+// busyTime is how long after a message more of them are expected.
+const busyTime = 100 * time.Millisecond
+
+// Busy tells whether mail is coming in: work that can wait then should.
+func (in *Intake) Busy() bool { return in.o.Now().UnixNano()-in.latest.Load() < int64(busyTime) }
+
 // Refused notes a refusal in the journal. It never blocks.
 func (in *Intake) Refused(r ticketing.Refusal) {
 	if !in.refusals.add(r.Entry()) {
@@ -98,6 +106,7 @@ func (in *Intake) Refused(r ticketing.Refusal) {
 // that follows from the message is durable.
 func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) []ticketing.Outcome {
 	start := in.o.Now()
+	in.latest.Store(start.UnixNano())
 	msg, verdict := in.read(ctx, env, raw)
 	in.o.Metrics.Stage("judge", in.o.Now().Sub(start))
 	outs := in.decide(ctx, env, raw, msg, verdict)
