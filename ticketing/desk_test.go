@@ -106,7 +106,7 @@ func (w *world) inbound(m mailing) ticketing.Inbound {
 	}
 	msg := &ticketing.Message{
 		Subject: m.subject, From: people(m.from), To: people(m.to), Cc: people(m.cc), MessageID: m.id,
-		Text: m.text, ReplyText: m.text, Machine: ticketing.Machine{Class: m.machine}, Deliveries: m.deliveries,
+		Text: m.text, Machine: ticketing.Machine{Class: m.machine}, Deliveries: m.deliveries,
 	}
 	if m.inReplyTo != "" {
 		msg.InReplyTo = []string{m.inReplyTo}

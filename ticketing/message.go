@@ -24,11 +24,13 @@ type Message struct {
 	InReplyTo, References []string
 	Date                  time.Time // zero when absent or unreadable
 
-	Text       string // the whole visible text, made from HTML where there is no plain part
-	IsHTML     bool   // the mail has an HTML body
-	HTMLPart   string // part path of the HTML body, "" without one
-	ReplyText  string // Text without quoted history and signature; never empty when Text is not
-	QuotedText string // what ReplyText leaves out
+	Text     string // the whole visible text, made from HTML where there is no plain part
+	IsHTML   bool   // the mail has an HTML body
+	HTMLPart string // part path of the HTML body, "" without one
+	// Trim separates what the writer says, never empty when Text is not, from
+	// quoted history and signature. It is costly at its first call and not needed
+	// for a mail that begins a talk. nil: all of Text is the writer's.
+	Trim func() (reply, quoted string)
 
 	Forwarded   *Forwarded
 	Attachments []Attachment
@@ -41,6 +43,14 @@ type Message struct {
 	// the order in which they are to be tried after To (SD-08).
 	Recipients []string
 	Warnings   []string
+}
+
+// Reply returns what the writer says, and what the mail repeats.
+func (m *Message) Reply() (reply, quoted string) {
+	if m.Trim == nil {
+		return m.Text, ""
+	}
+	return m.Trim()
 }
 
 // Author returns the first From with a usable address, else Sender, else the

@@ -82,7 +82,7 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 	}
 	raw := rx.in.Raw.Hash
 	c := &Comment{
-		Kind: s.kind, Author: rx.requester(), Body: m.ReplyText, Quoted: m.QuotedText,
+		Kind: s.kind, Author: rx.requester(),
 		CreatedAt: rx.now, MessageID: m.MessageID, Verified: s.verified, Auth: rx.verdict,
 		Attachments: m.Attachments, Raw: &raw, RawSize: rx.in.Size, HTMLPart: m.HTMLPart,
 		Machine: m.Machine, Journal: rx.in.Envelope.ID, Warnings: m.Warnings, Forwarded: m.Forwarded,
@@ -90,7 +90,9 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 	if t.Comments == 0 {
 		// The opening mail is shown whole: what looks like a quotation may be
 		// what it is about.
-		c.Body, c.Quoted = strings.TrimRight(m.Text, " \t\n"), ""
+		c.Body = strings.TrimRight(m.Text, " \t\n")
+	} else {
+		c.Body, c.Quoted = m.Reply()
 	}
 	if err := clipComment(c, rx.projects); err != nil {
 		return err

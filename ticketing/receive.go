@@ -31,6 +31,9 @@ const identityKept = 90 * 24 * time.Hour
 // the same project make one outcome; the reply token comes first. The outcomes
 // are in the order of the recipients and all share the transaction's fate.
 func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
+	if in.mayFollowUp() {
+		in.Message.Reply() // not while others wait for the transaction
+	}
 	draw := d.draw()
 	var byRecipient map[string]Outcome
 	err := d.update(ctx, func(tx store.Tx) error {

@@ -16,7 +16,8 @@ func (w *world) monster(rcpts ...string) ticketing.Inbound {
 	in := w.inbound(mailing{from: "ann@customer.test", id: strings.Repeat("i", 900) + "@x", aligned: true, rcpts: rcpts})
 	m := in.Message
 	nasty := strings.Repeat("\"\\\n\x01<\u2028", 300<<10)
-	m.Text, m.ReplyText, m.QuotedText, m.Subject = nasty, nasty, nasty, strings.Repeat("\"", 998)
+	m.Text, m.Subject = nasty, strings.Repeat("\"", 998)
+	m.Trim = func() (reply, quoted string) { return nasty, nasty }
 	m.Forwarded = &ticketing.Forwarded{Text: nasty, Subject: nasty, Date: nasty, From: ticketing.Person{Name: nasty, Address: nasty}}
 	for i := range 1000 {
 		m.Attachments = append(m.Attachments, ticketing.Attachment{

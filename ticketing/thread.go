@@ -58,6 +58,18 @@ func findThread(r store.Reader, project uint64, token string, m *Message, aligne
 	return thread{by: byNothing}, nil
 }
 
+// mayFollowUp tells whether findThread may find a ticket.
+func (in *Inbound) mayFollowUp() bool {
+	m := in.Message
+	for _, r := range in.Envelope.Recipients {
+		if r.Route.Token != "" {
+			return true
+		}
+	}
+	return len(m.InReplyTo)+len(m.References)+len(m.Deliveries) > 0 || subjectRef.MatchString(m.Subject) ||
+		slices.ContainsFunc(slices.Concat(m.To, m.Cc), func(p Person) bool { return tokenIn(p.Address) != "" })
+}
+
 func threadByToken(r store.Reader, project uint64, token string) (thread, error) {
 	if token == "" {
 		return thread{}, nil

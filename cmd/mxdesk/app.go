@@ -402,5 +402,6 @@ func (f fullText) FullText(ctx context.Context, c *ticketing.Comment) (body, quo
 	if c.ID == 1 {
 		return m.Text, "", nil
 	}
-	return m.ReplyText, m.QuotedText, nil
+	body, quoted = m.Reply()
+	return body, quoted, nil
 }

@@ -97,10 +97,11 @@ func orEmpty[T any](in []T) []T {
 }
 
 func parsedView(name string, m *ticketing.Message) parsed {
+	reply, quoted := m.Reply()
 	p := parsed{
 		File: name, Subject: m.Subject, From: m.Author(), ReplyTo: orEmpty(m.ReplyTo), To: orEmpty(m.To), Cc: orEmpty(m.Cc),
 		MessageID: m.MessageID, InReplyTo: orEmpty(m.InReplyTo), References: orEmpty(m.References), Text: m.Text, HTML: m.IsHTML,
-		ReplyText: m.ReplyText, QuotedText: m.QuotedText, Forwarded: m.Forwarded, Attachments: orEmpty(m.Attachments),
+		ReplyText: reply, QuotedText: quoted, Forwarded: m.Forwarded, Attachments: orEmpty(m.Attachments),
 		Machine: m.Machine, Deliveries: orEmpty(m.Deliveries), Warnings: orEmpty(m.Warnings),
 	}
 	p.Machine.Signals = orEmpty(p.Machine.Signals)

@@ -17,7 +17,10 @@ func BenchmarkParse(b *testing.B) {
 	small := archive.Files[0].Data
 	line := strings.Repeat("QUJD", 19) + "\r\n"
 	big := []byte("Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + strings.Repeat(line, 20<<20/len(line)))
-	for name, mail := range map[string][]byte{"small": small, "20MB": big} {
+	plain := []byte("From: Ann <ann@example.org>\r\nTo: <support@example.net>\r\nSubject: The lamp\r\nDate: Mon, 02 Jan 2006 15:04:05 +0000\r\n" +
+		"Message-ID: <1@example.org>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" +
+		strings.Repeat("The lamp on the second floor does not give light, whatever I try.\r\n", 150))
+	for name, mail := range map[string][]byte{"small": small, "plain": plain, "20MB": big} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(mail)))
 			b.ReportAllocs()

@@ -3,6 +3,7 @@ package mail
 import (
 	"maps"
 	"strings"
+	"sync"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -136,7 +137,7 @@ func rootFirst(p *part) []*part {
 	return append(sorted, p.children[root+1:]...)
 }
 
-// readText fills in what the mail says: the text, the reply in it, the quote.
+// readText fills in what the mail says: the text, and the way to the reply in it.
 func (b *body) readText(msg *ticketing.Message, limit int64) {
 	if first := firstHTML(b.html); first != nil {
 		msg.IsHTML, msg.HTMLPart = true, first.path
@@ -146,14 +147,29 @@ func (b *body) readText(msg *ticketing.Message, limit int64) {
 		parts = b.html
 	}
 	msg.Text = joinText(parts, limit)
+	html := ""
 	if len(parts) == 1 && parts[0].mediaType == "text/html" {
-		msg.ReplyText, msg.QuotedText = replyOfHTML(parts[0].text(), msg.Text)
+		html = parts[0].text()
+	}
+	msg.Trim = sync.OnceValues(func() (reply, quoted string) {
+		reply = msg.Text
+		defer stopped(msg)
+		return trim(msg.Text, html)
+	})
+}
+
+// trim separates the reply in a text, which html is the source of unless it is
+// empty, from what the mail repeats. The reply is never empty if text is not.
+func trim(text, html string) (reply, quoted string) {
+	if html != "" {
+		reply, quoted = replyOfHTML(html, text)
 	} else {
-		msg.ReplyText, msg.QuotedText = trimReply(msg.Text)
+		reply, quoted = trimReply(text)
 	}
-	if strings.TrimSpace(msg.ReplyText) == "" {
-		msg.ReplyText, msg.QuotedText = msg.Text, ""
+	if strings.TrimSpace(reply) == "" {
+		return text, ""
 	}
+	return reply, quoted
 }
 
 // replyOfHTML uses the quote containers of an HTML mail where they cut off its
@@ -201,6 +217,9 @@ func isBlank(parts []*part) bool {
 
 // joinText is the text of all parts one after the other, up to limit octets.
 func joinText(parts []*part, limit int64) string {
+	if len(parts) == 1 && parts[0].mediaType != "text/html" && int64(len(parts[0].text())) <= limit {
+		return parts[0].text()
+	}
 	var out strings.Builder
 	for _, p := range parts {
 		text := p.text()

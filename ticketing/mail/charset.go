@@ -2,6 +2,8 @@ package mail
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -107,16 +109,61 @@ func bodyText(data []byte, charset string, html bool) string {
 	if html && findCharset(charset) == nil && cleanCharset(charset) != utf7 {
 		charset = metaCharset(data)
 	}
-	text := convert(data, charset)
-	return lineEnds(text)
+	if isPlain(data, charset) {
+		return string(cleanLines(data))
+	}
+	return lineEnds(convert(data, charset))
+}
+
+// isPlain tells whether text in a charset is ASCII and means what it says, as
+// most mail does: no charset with escapes, or with another width, is at work.
+func isPlain(data []byte, charset string) bool {
+	rest := data
+	for ; len(rest) >= 8; rest = rest[8:] {
+		if binary.LittleEndian.Uint64(rest)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for _, c := range rest {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	if bytes.IndexByte(data, '\x1b') >= 0 {
+		return false
+	}
+	name := cleanCharset(charset)
+	enc := findCharset(name)
+	return name != utf7 && (enc == nil || enc == unicode.UTF8 || isLatin(enc))
 }
 
 // lineEnds turns every kind of line end into LF and drops NUL.
 func lineEnds(text string) string {
-	if strings.ContainsAny(text, "\r\x00") {
-		text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(text)
+	if strings.IndexByte(text, '\r') < 0 && strings.IndexByte(text, 0) < 0 {
+		return text
 	}
-	return text
+	return string(cleanLines([]byte(text)))
+}
+
+// cleanLines is lineEnds in place.
+func cleanLines(text []byte) []byte {
+	kept := text[:0]
+	for {
+		n := bytes.IndexByte(text, '\r')
+		if n < 0 {
+			break
+		}
+		kept = append(kept, text[:n]...)
+		if n+1 == len(text) || text[n+1] != '\n' {
+			kept = append(kept, '\n')
+		}
+		text = text[n+1:]
+	}
+	kept = append(kept, text...)
+	if bytes.IndexByte(kept, 0) < 0 {
+		return kept
+	}
+	return slices.DeleteFunc(kept, func(c byte) bool { return c == 0 })
 }
 
 // convert makes valid UTF-8 of data. A byte order mark decides, then the text
@@ -196,6 +243,10 @@ func withMark(data []byte) (string, bool) {
 // UTF-8.
 func countUTF8(data []byte) (high, bad int) {
 	for len(data) > 0 {
+		if data[0] < utf8.RuneSelf {
+			data = data[1:]
+			continue
+		}
 		r, size := utf8.DecodeRune(data)
 		switch {
 		case r == utf8.RuneError && size <= 1:

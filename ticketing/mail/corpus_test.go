@@ -35,12 +35,13 @@ func parseBytes(data []byte) *ticketing.Message {
 // checkMessage asserts what holds for every mail, however broken.
 func checkMessage(t *testing.T, name string, data []byte, msg *ticketing.Message) {
 	t.Helper()
+	reply, quoted := msg.Reply()
 	for _, w := range msg.Warnings {
 		if strings.HasPrefix(w, "reading stopped") {
 			t.Errorf("%s: %s", name, w)
 		}
 	}
-	texts := []string{msg.Subject, msg.Text, msg.ReplyText, msg.QuotedText, msg.MessageID}
+	texts := []string{msg.Subject, msg.Text, reply, quoted, msg.MessageID}
 	for _, p := range append(append(append(msg.From, msg.To...), msg.Cc...), msg.ReplyTo...) {
 		texts = append(texts, p.Name, p.Address)
 	}
@@ -55,7 +56,7 @@ func checkMessage(t *testing.T, name string, data []byte, msg *ticketing.Message
 			t.Errorf("%s: text is not clean UTF-8: %.80q", name, s)
 		}
 	}
-	if strings.TrimSpace(msg.Text) != "" && strings.TrimSpace(msg.ReplyText) == "" {
+	if strings.TrimSpace(msg.Text) != "" && strings.TrimSpace(reply) == "" {
 		t.Errorf("%s: reply is empty, text is not", name)
 	}
 }

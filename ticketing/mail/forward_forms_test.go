@@ -77,9 +77,10 @@ func TestForwardHTML(t *testing.T) {
 		"iphone":      `<div>note</div><div><br>Begin forwarded message:<br></div><blockquote type="cite"><b>From:</b> Ann Ode &lt;ann@example.org&gt;<br><b>Date:</b> Monday<br><b>To:</b> Bob<br><b>Subject:</b> <b>Lamp</b><br><br></blockquote><blockquote type="cite">Dark.</blockquote>`,
 	} {
 		msg := parseBytes([]byte("Subject: Fwd: Lamp\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + source))
+		reply, _ := msg.Reply()
 		want := ticketing.Forwarded{From: ticketing.Person{Name: "Ann Ode", Address: "ann@example.org"}, Subject: "Lamp", Date: "Monday", Text: "Dark."}
-		if msg.Forwarded == nil || *msg.Forwarded != want || msg.ReplyText != "note" {
-			t.Errorf("%s: %+v, reply %q", name, msg.Forwarded, msg.ReplyText)
+		if msg.Forwarded == nil || *msg.Forwarded != want || reply != "note" {
+			t.Errorf("%s: %+v, reply %q", name, msg.Forwarded, reply)
 		}
 	}
 }

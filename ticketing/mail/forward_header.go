@@ -47,7 +47,11 @@ func labelTable() map[string]labelKind {
 // readLabel splits a line like `*Von:* Ann` into the kind of its label and the
 // value.
 func readLabel(line string) (labelKind, string) {
-	at := strings.IndexAny(line, ":：")
+	head := cutText(line, maxLabel+4+len("："))
+	at := strings.IndexByte(head, ':')
+	if wide := strings.Index(head, "："); wide >= 0 && (at < 0 || wide < at) {
+		at = wide
+	}
 	if at < 1 || at > maxLabel+4 {
 		return labelNone, ""
 	}

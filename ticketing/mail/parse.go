@@ -40,11 +40,7 @@ func (o Options) withDefaults() Options {
 // read is named in Message.Warnings.
 func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 	msg = &ticketing.Message{}
-	defer func() {
-		if v := recover(); v != nil {
-			msg.Warnings = append(msg.Warnings, fmt.Sprintf("reading stopped: %v", v))
-		}
-	}()
+	defer stopped(msg)
 	o = o.withDefaults()
 	p := walk(r, size, o)
 	msg.Warnings = p.warnings
@@ -64,6 +60,13 @@ func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 	msg.SuppressReply = suppressReply(p.header)
 	msg.Machine = classify(p, msg, o.Own)
 	return msg
+}
+
+// stopped makes a warning of a panic. To be deferred.
+func stopped(msg *ticketing.Message) {
+	if v := recover(); v != nil {
+		msg.Warnings = append(msg.Warnings, fmt.Sprintf("reading stopped: %v", v))
+	}
 }
 
 // sealed tells how a mail is encrypted, or signed in a way that hides its text;

@@ -32,6 +32,7 @@ type part struct {
 
 	raw     io.ReaderAt
 	maxText int64 // decoded octets that text looks at
+	maybeUU bool  // a line of the raw body may begin a uuencoded file
 	uuFiles []uuFile
 	decoded *string // what text returned
 }
@@ -39,6 +40,14 @@ type part struct {
 // open returns the decoded octets of the body.
 func (p *part) open() io.Reader {
 	return decode(io.NewSectionReader(p.raw, p.offset, p.length), p.encoding)
+}
+
+// bytes returns the decoded octets of the body, at most maxText.
+func (p *part) bytes() []byte {
+	var out bytes.Buffer
+	out.Grow(int(min(p.length, p.maxText)) + bytes.MinRead) // decoding makes nothing longer
+	_, _ = out.ReadFrom(io.LimitReader(p.open(), p.maxText))
+	return out.Bytes()
 }
 
 // text returns the decoded body as UTF-8 with LF line ends and without NUL,
@@ -52,8 +61,7 @@ func (p *part) text() string {
 }
 
 func (p *part) readText() string {
-	data, _ := io.ReadAll(io.LimitReader(p.open(), p.maxText))
-	data = withoutFiles(data, p.uuFiles)
+	data := withoutFiles(p.bytes(), p.uuFiles)
 	text := bodyText(data, p.params["charset"], p.mediaType == "text/html")
 	if isEnriched(p.mediaType) {
 		return enrichedText(text)
@@ -96,6 +104,7 @@ type walker struct {
 	opts       Options
 	boundaries []string // of the open multiparts, outermost first
 	parts      int
+	uu         bool // the latest body has a line that may begin a uuencoded file
 	warnings   []string
 }
 
@@ -221,7 +230,7 @@ func (w *walker) readHeader(p *part) (d delimiter, ended bool) {
 // leaf finds the end of a body that has no parts.
 func (w *walker) leaf(p *part) delimiter {
 	d := w.skipBody(p.offset)
-	p.length = max(d.end-p.offset, 0)
+	p.length, p.maybeUU = max(d.end-p.offset, 0), w.uu
 	return d
 }
 
@@ -251,7 +260,7 @@ func (w *walker) multipart(p *part) delimiter {
 	p.length = max(d.end-p.offset, 0)
 	if len(p.children) == 0 {
 		w.warn("multipart without parts is read as text")
-		p.mediaType = "text/plain"
+		p.mediaType, p.maybeUU = "text/plain", true
 	} else if p.path == "1" && level == 0 {
 		p.path = ""
 	}
@@ -279,6 +288,7 @@ func (w *walker) child(p *part, fallback string) delimiter {
 // skipBody reads up to the next delimiter of any open multipart; end is where
 // the body begins, and ends when it is empty.
 func (w *walker) skipBody(end int64) delimiter {
+	w.uu = false
 	for {
 		ln, ok := w.lines.next()
 		if !ok {
@@ -287,6 +297,7 @@ func (w *walker) skipBody(end int64) delimiter {
 		if d, ok := w.delimiter(ln, end); ok {
 			return d
 		}
+		w.uu = w.uu || bytes.HasPrefix(ln.text, uuStart)
 		end = ln.end
 	}
 }

@@ -16,6 +16,9 @@ const (
 
 // decode undoes a transfer encoding. Damage is skipped, never an error.
 func decode(r io.Reader, encoding string) io.Reader {
+	if encoding == "" {
+		return r
+	}
 	size := int64(16 << 10)
 	if sized, ok := r.(interface{ Size() int64 }); ok {
 		size = min(size, sized.Size()+1)

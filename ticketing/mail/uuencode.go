@@ -45,8 +45,14 @@ func uuFiles(r io.Reader) []uuFile {
 	}
 }
 
+// uuStart is what the first line of a uuencoded file begins with.
+var uuStart = []byte("begin ")
+
 // uuBegin reads `begin 644 name`.
 func uuBegin(text []byte) (name string, ok bool) {
+	if !bytes.HasPrefix(text, uuStart) {
+		return "", false
+	}
 	fields := strings.SplitN(string(text[:min(len(text), 300)]), " ", 3)
 	if len(fields) != 3 || fields[0] != "begin" || len(fields[1]) < 3 || len(fields[1]) > 4 ||
 		strings.Trim(fields[1], "01234567") != "" {
@@ -71,7 +77,7 @@ func takeUUFiles(p *parsed, texts []*part) []ticketing.Attachment {
 	var list []ticketing.Attachment
 	taken := make(map[string]int)
 	for _, t := range texts {
-		if t.encoding != "" || t.mediaType != "text/plain" {
+		if t.encoding != "" || t.mediaType != "text/plain" || !t.maybeUU {
 			continue
 		}
 		t.uuFiles = uuFiles(t.open())
