@@ -60,12 +60,7 @@ func clipPerson(p Person) Person {
 // clipComment makes a comment fit where one mail makes n of them. Truncated
 // tells that text was left out.
 func clipComment(c *Comment, n int) error {
-	for s, max := range map[*string]int{&c.Body: maxBody, &c.Quoted: maxAside} {
-		was := len(*s)
-		if *s = clip(*s, max/n); was > max/n {
-			c.Truncated = true
-		}
-	}
+	c.clipText(n)
 	c.Author, c.Warnings = clipPerson(c.Author), slices.Clone(c.Warnings)
 	for i, w := range c.Warnings {
 		c.Warnings[i] = clip(w, 200)
@@ -79,9 +74,17 @@ func clipComment(c *Comment, n int) error {
 	return clipAttachments(c, maxComment/n)
 }
 
+func (c *Comment) clipText(n int) {
+	c.Truncated = c.Truncated || len(c.Body) > maxBody/n || len(c.Quoted) > maxAside/n
+	c.Body, c.Quoted = clip(c.Body, maxBody/n), clip(c.Quoted, maxAside/n)
+}
+
 // clipAttachments keeps as many attachments as fit a comment of max octets.
 func clipAttachments(c *Comment, max int) error {
 	all := c.Attachments
+	if len(all) == 0 {
+		return nil
+	}
 	c.Attachments = nil
 	b, err := encode(c)
 	if err != nil {

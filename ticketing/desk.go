@@ -17,6 +17,7 @@ type Desk struct {
 	db   *store.DB
 	now  func() time.Time
 	seed func() [32]byte
+	text TextReader
 	// defaultPolicy holds where neither project nor domain has one.
 	defaultPolicy Policy
 }
@@ -25,6 +26,9 @@ type Desk struct {
 type Options struct {
 	Now  func() time.Time // default time.Now
 	Seed func() [32]byte  // default NewSeed; tests give their own for stable ids
+	// Text reads the text of a mail again, which is then not kept a second time.
+	// Default: all texts are kept. It must not be taken away later.
+	Text TextReader
 	// Policy holds where neither the project nor the domain has one; default
 	// PolicyEnforce.
 	Policy Policy
@@ -33,7 +37,7 @@ type Options struct {
 // New returns the desk of a store. [Desk.Migrate] is to be called once before
 // anything else.
 func New(db *store.DB, o Options) *Desk {
-	d := &Desk{db: db, now: o.Now, seed: o.Seed, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce)}
+	d := &Desk{db: db, now: o.Now, seed: o.Seed, text: o.Text, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce)}
 	if d.now == nil {
 		d.now = time.Now
 	}

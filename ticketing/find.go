@@ -113,7 +113,7 @@ type Entry struct {
 
 // Thread returns a whole ticket.
 func (d *Desk) Thread(ctx context.Context, ref Ref) (*Thread, error) {
-	return view(ctx, d, func(r store.Reader) (*Thread, error) {
+	th, err := view(ctx, d, func(r store.Reader) (*Thread, error) {
 		p, err := projectByName(r, ref.Project)
 		if err != nil {
 			return nil, err
@@ -136,6 +136,18 @@ func (d *Desk) Thread(ctx context.Context, ref Ref) (*Thread, error) {
 		}
 		return th, err
 	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range th.Entries {
+		c := &th.Entries[i].Comment
+		if err := d.fillText(ctx, c); ctx.Err() != nil {
+			return nil, storeError(err)
+		} else if err != nil { // the rest of the ticket is still good
+			c.Warnings = append(c.Warnings, "the text cannot be read from the raw mail: "+AsError(err).Message)
+		}
+	}
+	return th, nil
 }
 
 func deliveriesOf(r store.Reader, project, iid uint64) (map[uint64][]*Outgoing, error) {

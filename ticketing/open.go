@@ -87,15 +87,12 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 		Attachments: m.Attachments, Raw: &raw, RawSize: rx.in.Size, HTMLPart: m.HTMLPart,
 		Machine: m.Machine, Journal: rx.in.Envelope.ID, Warnings: m.Warnings, Forwarded: m.Forwarded,
 	}
-	if t.Comments == 0 {
-		// The opening mail is shown whole: what looks like a quotation may be
-		// what it is about.
-		c.Body = strings.TrimRight(m.Text, " \t\n")
-	} else {
-		c.Body, c.Quoted = m.Reply()
-	}
+	c.setText(m, t.Comments == 0)
 	if err := clipComment(c, rx.projects); err != nil {
 		return err
+	}
+	if rx.desk.text != nil {
+		c.leaveText()
 	}
 	return addComment(rx.tx, t, c)
 }

@@ -60,8 +60,9 @@ func (o *Outgoing) weight() int {
 // until now+lease. It may take fewer than are due.
 func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int, lease time.Duration) ([]Outgoing, error) {
 	var out []Outgoing
+	var texts map[string]*Comment // of the copies that have none of their own
 	err := d.update(ctx, func(tx store.Tx) error {
-		out = nil
+		out, texts = nil, make(map[string]*Comment)
 		ids, err := dueIDs(tx, now, limit)
 		if err != nil {
 			return err
@@ -77,30 +78,47 @@ func (d *Desk) Claim(ctx context.Context, now time.Time, owner string, limit int
 				return err
 			}
 			room -= o.weight()
-			if err := fillText(tx, o); err != nil {
-				return err
+			if o.Text == "" {
+				if texts[o.ID], err = load[Comment](tx, commentKey(o.Project, o.Ticket, o.Comment)); err != nil {
+					return err
+				}
 			}
 			out = append(out, *o)
 		}
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	whole := out[:0]
+	for _, o := range out {
+		if c := texts[o.ID]; c == nil || d.takeText(ctx, &o, c, owner, now) {
+			whole = append(whole, o)
+		}
+	}
+	return whole, nil
 }
 
-// fillText takes the text of a copy from its comment.
-func fillText(r store.Reader, o *Outgoing) error {
-	if o.Text != "" {
-		return nil
-	}
-	c, err := load[Comment](r, commentKey(o.Project, o.Ticket, o.Comment))
-	if err != nil {
-		return err
+// unreadableRetry is when a copy whose text cannot be read is tried again.
+const unreadableRetry = time.Hour
+
+// takeText gives a claimed copy the text of its comment. When that cannot be
+// read, this counts as an attempt, and false is returned.
+func (d *Desk) takeText(ctx context.Context, o *Outgoing, c *Comment, owner string, now time.Time) bool {
+	if err := d.fillText(ctx, c); err != nil {
+		state := DeliveryDeferred
+		if now.After(o.Deadline) {
+			state = DeliveryFailed
+		}
+		a := Attempt{At: now, Enhanced: "4.3.0", Text: "the text cannot be read from the raw mail: " + AsError(err).Message}
+		_ = d.Record(ctx, o.ID, owner, a, state, now.Add(unreadableRetry)) // else the lease ends
+		return false
 	}
 	o.Text = c.Body
 	if c.Truncated {
 		o.Text += "\n\n…"
 	}
-	return nil
+	return true
 }
 
 func dueIDs(r store.Reader, now time.Time, limit int) ([]string, error) {

@@ -78,7 +78,10 @@ type Comment struct {
 	Quoted string `json:"quoted,omitempty"`
 	// Truncated is set when Body and Quoted are longer than is kept here; the
 	// whole text is in the raw mail.
-	Truncated   bool         `json:"truncated,omitempty"`
+	Truncated bool `json:"truncated,omitempty"`
+	// InRaw is set when the store has Body and Quoted in the raw mail only; the
+	// desk fills them in when it gives the comment out.
+	InRaw       bool         `json:"in_raw,omitempty"`
 	CreatedAt   time.Time    `json:"created_at"`
 	MessageID   string       `json:"message_id"`
 	Verified    bool         `json:"verified"` // the From domain vouches for the mail

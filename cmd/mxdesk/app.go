@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -131,7 +132,7 @@ func (a *App) openStore(ctx context.Context) error {
 	a.db = store.Open(engine, store.Options{Now: a.parts.Now, Log: a.log, Observe: func(s store.BatchStats) {
 		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
 	}})
-	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now, Policy: ticketing.Policy(a.cfg.Auth.Policy)})
+	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now, Text: readText, Policy: ticketing.Policy(a.cfg.Auth.Policy)})
 	return nil
 }
 
@@ -385,6 +386,11 @@ func listen(network, address string) (net.Listener, error) {
 	return l, err
 }
 
+// readText reads the text of a raw mail.
+func readText(raw io.ReaderAt, size int64) *ticketing.Message {
+	return mail.Text(raw, size, mail.Options{})
+}
+
 // fullText reads the whole text of a comment from its raw mail.
 type fullText struct{ desk *ticketing.Desk }
 
@@ -398,7 +404,7 @@ func (f fullText) FullText(ctx context.Context, c *ticketing.Comment) (body, quo
 		return "", "", err
 	}
 	defer blob.Close()
-	m := mail.Parse(blob, blob.Size(), mail.Options{})
+	m := readText(blob, blob.Size())
 	if c.ID == 1 {
 		return m.Text, "", nil
 	}

@@ -142,6 +142,7 @@ func (b *body) readText(msg *ticketing.Message, limit int64) {
 	if first := firstHTML(b.html); first != nil {
 		msg.IsHTML, msg.HTMLPart = true, first.path
 	}
+	findUUFiles(b.text)
 	parts := b.text
 	if isBlank(parts) {
 		parts = b.html

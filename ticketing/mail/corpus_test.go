@@ -36,6 +36,10 @@ func parseBytes(data []byte) *ticketing.Message {
 func checkMessage(t *testing.T, name string, data []byte, msg *ticketing.Message) {
 	t.Helper()
 	reply, quoted := msg.Reply()
+	again := Text(bytes.NewReader(data), int64(len(data)), Options{})
+	if r, q := again.Reply(); again.Text != msg.Text || r != reply || q != quoted {
+		t.Errorf("%s: Text reads something else", name)
+	}
 	for _, w := range msg.Warnings {
 		if strings.HasPrefix(w, "reading stopped") {
 			t.Errorf("%s: %s", name, w)

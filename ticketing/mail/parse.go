@@ -52,13 +52,23 @@ func Parse(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
 	if len(b.text) == 0 && len(b.html) == 0 && len(b.files) == 0 {
 		msg.Warnings = append(msg.Warnings, "no content")
 	}
-	msg.Attachments = takeUUFiles(p, b.text)
 	b.readText(msg, o.MaxTextBytes)
+	msg.Attachments = uuAttachments(p, b.text)
 	msg.Attachments = append(msg.Attachments, attachments(p, b.files, b.refs())...)
 	msg.Forwarded = findForward(msg.Subject, msg.Text, p.root)
 	msg.Deliveries = deliveries(p, msg.Text)
 	msg.SuppressReply = suppressReply(p.header)
 	msg.Machine = classify(p, msg, o.Own)
+	return msg
+}
+
+// Text reads of a mail only what it says: Text, and the Reply in it, as Parse
+// has them.
+func Text(r io.ReaderAt, size int64, o Options) (msg *ticketing.Message) {
+	msg = &ticketing.Message{}
+	defer stopped(msg)
+	o = o.withDefaults()
+	selectBody(walk(r, size, o).root).readText(msg, o.MaxTextBytes)
 	return msg
 }
 

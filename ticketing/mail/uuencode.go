@@ -71,16 +71,21 @@ func isUULine(text []byte) bool {
 	return text[0] >= ' ' && text[0] <= '`' && len(text)-1 >= want-3 && len(text)-1 <= want+2
 }
 
-// takeUUFiles finds the files in the text parts, takes them out of the text
-// and describes them as attachments.
-func takeUUFiles(p *parsed, texts []*part) []ticketing.Attachment {
+// findUUFiles finds the files in the text parts, so that the text leaves them
+// out.
+func findUUFiles(texts []*part) {
+	for _, t := range texts {
+		if t.encoding == "" && t.mediaType == "text/plain" && t.maybeUU {
+			t.uuFiles = uuFiles(t.open())
+		}
+	}
+}
+
+// uuAttachments describes the files in the text parts as attachments.
+func uuAttachments(p *parsed, texts []*part) []ticketing.Attachment {
 	var list []ticketing.Attachment
 	taken := make(map[string]int)
 	for _, t := range texts {
-		if t.encoding != "" || t.mediaType != "text/plain" || !t.maybeUU {
-			continue
-		}
-		t.uuFiles = uuFiles(t.open())
 		for _, f := range t.uuFiles {
 			a := ticketing.Attachment{
 				Name: uniqueName(f.name, taken), Type: "application/octet-stream", Part: t.path,
