@@ -26,7 +26,7 @@ func raw(text string) ticketing.Raw { return rawMessage{strings.NewReader(text)}
 
 // testKey signs for every domain of the tests.
 var testKey = sync.OnceValue(func() crypto.Signer {
-	_, key, err := dkim.GenerateKeys()
+	_, key, err := dkim.GenerateKeys(2048)
 	if err != nil {
 		panic(err)
 	}

@@ -20,13 +20,18 @@ type Key struct {
 
 var errKeyType = errors.New("key is neither rsa nor ed25519")
 
-// GenerateKeys makes the pair of keys a domain signs with: RSA of 2048 bits,
-// which everybody can verify, and Ed25519.
+// GenerateKeys makes the pair of keys a domain signs with: RSA, which everybody
+// can verify, and Ed25519. The RSA key has 2048 to 8192 bits; larger than 2048
+// is more than every verifier has to take, and than one DNS answer over UDP may
+// carry.
 //
 // https://www.rfc-editor.org/rfc/rfc8301#section-3.2
 // https://www.rfc-editor.org/rfc/rfc8463#section-5
-func GenerateKeys() (rsaKey, ed25519Key crypto.Signer, err error) {
-	r, err := rsa.GenerateKey(rand.Reader, goodBits)
+func GenerateKeys(rsaBits int) (rsaKey, ed25519Key crypto.Signer, err error) {
+	if rsaBits < goodBits || rsaBits > maxBits {
+		return nil, nil, fmt.Errorf("rsa key of %d bits", rsaBits)
+	}
+	r, err := rsa.GenerateKey(rand.Reader, rsaBits)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -115,6 +115,12 @@ func parseEd25519(data []byte) (*Record, error) {
 	return &Record{Type: "ed25519", Bits: 256, public: ed25519.PublicKey(data)}, nil
 }
 
+// SameKey tells whether two records publish the same key.
+func (k *Record) SameKey(other *Record) bool {
+	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(other.public)
+}
+
 // check tells whether the signature b is the key's over the hash.
 func (k *Record) check(b Base, hash []byte) error {
 	if !strings.HasPrefix(b.Algorithm, k.Type+"-") {

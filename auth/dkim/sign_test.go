@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -88,6 +89,77 @@ func TestSignCovers(t *testing.T) {
 	}
 }
 
+// TestOversigned adds one more of each field that decides what a reader sees,
+// above the others and below them, to a message that has it and one that has
+// not.
+func TestOversigned(t *testing.T) {
+	fields := map[string]string{
+		"From": "desk@example.org", "Subject": "hello", "To": "ann@example.net", "Date": "Sun, 1 Mar 2026 12:00:00 +0000",
+		"Message-ID": "<1@example.org>", "Reply-To": "desk+1@example.org",
+	}
+	zone := map[string][]string{"r1._domainkey.example.org": {publish(t, rsa2048())}, "e1._domainkey.example.org": {publish(t, edKey)}}
+	v := New(&fakeDNS{txt: zone}, Options{})
+	s := NewSigner("example.org", []Key{{"r1", rsa2048()}, {"e1", edKey}})
+	check := func(what, raw, want string) {
+		t.Helper()
+		results := v.Verify(t.Context(), read(t, raw))
+		if len(results) != 2 {
+			t.Fatalf("%s: %d signatures", what, len(results))
+		}
+		for _, r := range results {
+			if r.Result != want {
+				t.Errorf("%s: %s %s, want %s", what, r.Algorithm, r.Result, want)
+			}
+		}
+	}
+	for name := range fields {
+		for _, present := range []bool{true, false} {
+			var header strings.Builder
+			for n, value := range fields {
+				if n != name || present {
+					header.WriteString(n + ": " + value + "\r\n")
+				}
+			}
+			if name == "From" && !present {
+				continue // nobody can sign that
+			}
+			var b bytes.Buffer
+			if err := s.Sign(&b, strings.NewReader(header.String()+"\r\nHello\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			more := name + ": " + fields[name] + "\r\n"
+			what := fmt.Sprintf("%s, present %t", name, present)
+			check(what, b.String(), Pass)
+			check(what+", added above", more+b.String(), Fail)
+			check(what+", added below", strings.Replace(b.String(), "\r\n\r\n", "\r\n"+more+"\r\n", 1), Fail)
+		}
+	}
+}
+
+// TestUnsubscribeIsSigned changes and removes what a reader's mail program
+// offers as a button.
+//
+// https://www.rfc-editor.org/rfc/rfc8058#section-4
+func TestUnsubscribeIsSigned(t *testing.T) {
+	const link, post = "List-Unsubscribe: <mailto:stop@example.org>\r\n", "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+	var b bytes.Buffer
+	if err := NewSigner("example.org", []Key{{"e1", edKey}}).Sign(&b, strings.NewReader(link+post+outgoing)); err != nil {
+		t.Fatal(err)
+	}
+	signed := b.String()
+	for _, tt := range []struct{ name, raw, want string }{
+		{"as sent", signed, Pass},
+		{"link changed", strings.Replace(signed, "stop@example.org", "stop@example.com", 1), Fail},
+		{"link removed", strings.Replace(signed, link, "", 1), Fail},
+		{"post removed", strings.Replace(signed, post, "", 1), Fail},
+	} {
+		v := New(&fakeDNS{txt: map[string][]string{"e1._domainkey.example.org": {publish(t, edKey)}}}, Options{})
+		if r := v.Verify(t.Context(), read(t, tt.raw)); len(r) != 1 || r[0].Result != tt.want {
+			t.Errorf("%s: %+v, want %s", tt.name, r, tt.want)
+		}
+	}
+}
+
 type failingKey struct{ crypto.Signer }
 
 var errSign = errors.New("token removed")
@@ -121,7 +193,7 @@ func TestSignErrors(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	r, e, err := GenerateKeys()
+	r, e, err := GenerateKeys(2048)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +228,38 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+func TestSameKey(t *testing.T) {
+	parse := func(record string) *Record {
+		r, err := ParseRecord(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r, e := publish(t, rsa2048()), publish(t, edKey)
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{r, r, true},
+		{e, "p=" + e[strings.Index(e, "p=")+2:] + " ; k=ed25519; t=y", true},
+		{r, "k = rsa ; p=" + strings.Replace(r[strings.Index(r, "p=")+2:], "A", "A \t", 3), true},
+		{r, e, false},
+		{e, r, false},
+		{r, publish(t, rsa1024()), false},
+	} {
+		if got := parse(tt.a).SameKey(parse(tt.b)); got != tt.want {
+			t.Errorf("%.30s and %.30s: %t", tt.a, tt.b, got)
+		}
+	}
+}
+
 func TestKeyErrors(t *testing.T) {
+	for _, bits := range []int{-1, 0, 1024, 2047, 8193} {
+		if _, _, err := GenerateKeys(bits); err == nil {
+			t.Errorf("made an rsa key of %d bits", bits)
+		}
+	}
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func (k *keyring) Ensure(_ context.Context, domain string) error {
 
 // make writes the keys of a domain; both are there, or neither.
 func (k *keyring) make(domain string) error {
-	rsaKey, edKey, err := dkim.GenerateKeys()
+	rsaKey, edKey, err := dkim.GenerateKeys(2048)
 	if err != nil {
 		return err
 	}
