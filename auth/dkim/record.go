@@ -36,6 +36,9 @@ type Record struct {
 	public crypto.PublicKey
 }
 
+// ErrRevoked is the error for a key record with an empty p=.
+var ErrRevoked error = permanent("key revoked")
+
 // ParseRecord reads the text of a key record. Errors are of type *Error.
 func ParseRecord(record string) (*Record, error) {
 	if len(record) > maxRecord {
@@ -74,7 +77,7 @@ func parsePublic(tags message.Tags) (*Record, error) {
 		return nil, permanent("key record without key")
 	}
 	if p == "" {
-		return nil, permanent("key revoked")
+		return nil, ErrRevoked
 	}
 	data, err := decodeBase64(p)
 	if err != nil {
