@@ -21,6 +21,7 @@ import (
 	"github.com/mxdesk/mxdesk/auth"
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/dnsbl"
+	"github.com/mxdesk/mxdesk/auth/keyring"
 	"github.com/mxdesk/mxdesk/auth/login"
 	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/queue"
@@ -63,8 +64,8 @@ type App struct {
 	badger   *badgerdb.DB // nil with another engine
 	intake   *intake.Intake
 	login    *login.Login
-	keys     *keyring
 	lists    *dnsbl.Checker
+	keys     *keyring.Keyring
 	metrics  *metrics.Metrics
 	first    *FirstStart // what a first start made, else nil
 
@@ -145,12 +146,12 @@ func (a *App) wire(ctx context.Context) error {
 	if err := a.Desk.ReleaseClaims(ctx); err != nil {
 		return err
 	}
-	if a.parts.Resolver == nil {
-		client := dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Logger: a.log})
-		a.parts.Resolver = dns.NewCache(client, dns.CacheOptions{})
+	direct := a.parts.Resolver // a record that was just published counts at once
+	if direct == nil {
+		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Logger: a.log})
+		a.parts.Resolver = dns.NewCache(direct, dns.CacheOptions{})
 	}
-	a.keys = newKeyring(filepath.Join(a.cfg.Data, "dkim"), a.parts.Now)
-	a.keys.hostname = a.cfg.Hostname
+	a.keys = keyring.New(keyring.Options{Dir: filepath.Join(a.cfg.Data, "dkim"), Resolver: direct, Now: a.parts.Now, Log: a.log})
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
 	lists, err := parseLists(a.cfg.Auth.Lists)
 	if err != nil {
@@ -248,7 +249,7 @@ func (a *App) smtpOptions() (smtpd.Options, error) {
 func (a *App) serveHTTP(context.Context) error {
 	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	admin := api.Handler(api.Options{
-		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Log: a.log,
+		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Log: a.log, Hostname: a.cfg.Hostname,
 	})
 	l, err := a.parts.Admin(filepath.Join(a.cfg.Data, "run"))
 	if err != nil {
@@ -331,6 +332,9 @@ func (a *App) housekeeping(ctx context.Context) {
 		}
 		if n, err := a.Desk.Sweep(ctx); err != nil || n > 0 {
 			a.log.Info("housekeeping", "rows", n, "error", err)
+		}
+		if err := a.keys.Sweep(ctx); err != nil {
+			a.log.Error("housekeeping of dkim keys", "error", err)
 		}
 		if a.badger != nil {
 			if _, err := a.badger.GC(ctx, a.db); err != nil {

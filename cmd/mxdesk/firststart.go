@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mxdesk/mxdesk/auth/keyring"
 	"github.com/mxdesk/mxdesk/queue"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -29,7 +30,9 @@ const (
 // told a person what to do next. A start that was cut short is made up for.
 const firstMark = "first-start"
 
-func (a *App) markFirst() error { return writeFile(filepath.Join(a.cfg.Data, firstMark), nil) }
+func (a *App) markFirst() error {
+	return keyring.WriteSecret(filepath.Join(a.cfg.Data, firstMark), nil)
+}
 
 func (a *App) isFirst() bool {
 	_, err := os.Stat(filepath.Join(a.cfg.Data, firstMark))

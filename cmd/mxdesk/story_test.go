@@ -33,8 +33,32 @@ type story struct {
 	net     *pipeNet
 	mx      *queuetest.Net
 	logs    *syncBuffer
+	dns     *growingZone
 	engine  store.Engine
 	stopped bool
+}
+
+// growingZone is a zone to which TXT records are added while it is asked.
+type growingZone struct {
+	dns.Resolver
+	mu    sync.Mutex
+	added map[string]string
+}
+
+func (z *growingZone) add(name, text string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.added[name] = text
+}
+
+func (z *growingZone) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	z.mu.Lock()
+	text := z.added[name]
+	z.mu.Unlock()
+	if text != "" {
+		return []string{text}, false, nil
+	}
+	return z.Resolver.TXT(ctx, name)
 }
 
 // lasting is an engine that can be read after its end.
@@ -69,14 +93,15 @@ func newStory(t *testing.T, dir string) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{t: t, net: &pipeNet{listeners: map[string]*pipeListener{}}, mx: &queuetest.Net{}, logs: &syncBuffer{}, engine: lasting{memdb.New(memdb.Options{})}}
+	s := &story{t: t, net: &pipeNet{listeners: map[string]*pipeListener{}}, mx: &queuetest.Net{}, logs: &syncBuffer{},
+		dns: &growingZone{Resolver: z, added: map[string]string{}}, engine: lasting{memdb.New(memdb.Options{})}}
 	cfg := DefaultConfig()
 	cfg.Data, cfg.Hostname, cfg.File = dir, "desk.test", "story.toml"
 	cfg.Queue.Relay = "mx"
 	cfg.SMTP.Trusted = []string{"192.0.2.1"}
 	cfg.Auth.Lists, cfg.Auth.HelpURL = []string{"bl.test weight=5 refuse"}, "https://desk.test/why#{reason}"
 	app, err := NewApp(t.Context(), cfg, Parts{
-		Engine: s.engine, Resolver: z, Dialer: s.mx, Listen: s.net.listen,
+		Engine: s.engine, Resolver: s.dns, Dialer: s.mx, Listen: s.net.listen,
 		Admin: func(string) (net.Listener, error) { return s.net.listen("unix", "admin") },
 		Log:   slog.New(slog.NewTextHandler(s.logs, nil)),
 	})

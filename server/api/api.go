@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth/keyring"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -20,8 +21,16 @@ import (
 type Keys interface {
 	// Ensure makes the keys of a domain that is served from now on.
 	Ensure(ctx context.Context, domain string) error
-	// Records lists what a domain is to publish, its DKIM keys among it.
-	Records(ctx context.Context, domain string) ([]Record, error)
+	// Generate makes the first keys of a domain, served or not.
+	Generate(ctx context.Context, domain string, bits int) ([]keyring.Key, error)
+	// Keys lists the keys of a domain, or of all for "".
+	Keys(ctx context.Context, domain string) ([]keyring.Key, error)
+	// Check asks the DNS about each of the keys.
+	Check(ctx context.Context, keys []keyring.Key) []keyring.Publication
+	// Rotate takes the next step to new keys.
+	Rotate(ctx context.Context, domain string, o keyring.RotateOptions) (keyring.Rotation, error)
+	// Abort throws the next keys away.
+	Abort(ctx context.Context, domain string) (keyring.Rotation, error)
 }
 
 // Releaser takes a held mail in again.
@@ -41,12 +50,13 @@ type SignIn interface {
 
 // Options are the parts that the API drives.
 type Options struct {
-	Desk    *ticketing.Desk
-	Keys    Keys
-	Release Releaser
-	Body    Body
-	SignIn  SignIn
-	Log     *slog.Logger
+	Desk     *ticketing.Desk
+	Keys     Keys
+	Release  Releaser
+	Body     Body
+	SignIn   SignIn
+	Log      *slog.Logger
+	Hostname string // the mail exchanger that domains are to name
 }
 
 // maxRequest bounds a request's JSON, in octets: more than the longest text
@@ -81,6 +91,10 @@ func Handler(o Options) http.Handler {
 	handle(mux, a, "domain.list", a.domainList)
 	handle(mux, a, "domain.set", a.domainSet)
 	handle(mux, a, "domain.show", a.domainShow)
+	handle(mux, a, "dkim.keygen", a.dkimKeygen)
+	handle(mux, a, "dkim.list", a.dkimList)
+	handle(mux, a, "dkim.rotate", a.dkimRotate)
+	handle(mux, a, "dkim.dns", a.dkimDNS)
 	handle(mux, a, "agent.add", a.agentAdd)
 	handle(mux, a, "agent.list", a.agentList)
 	handle(mux, a, "agent.link", a.agentLink)

@@ -53,7 +53,7 @@ func newOffice(t *testing.T) *office {
 	clock := func() time.Time { return now }
 	db := store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true, Now: clock})
 	o := &office{t: t, desk: ticketing.New(db, ticketing.Options{Now: clock})}
-	o.srv = httptest.NewServer(Handler(Options{Desk: o.desk, Keys: o, Release: o, Body: o, SignIn: o}))
+	o.srv = httptest.NewServer(Handler(Options{Desk: o.desk, Keys: o, Release: o, Body: o, SignIn: o, Hostname: "mx.test"}))
 	t.Cleanup(func() { o.srv.Close(); db.Close(context.Background()) })
 	if _, err := o.desk.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
@@ -155,6 +155,20 @@ func TestEveryCall(t *testing.T) {
 		{"project.set", `{"name":"none","policy":"hold"}`, 404, 1, "reason", "project-not-found"},
 		{"domain.set", `{"name":"desk.test","policy":"inherit"}`, 200, 1, "message", "policy of domain desk.test: inherit"},
 		{"domain.set", `{"name":"desk.test","policy":"strict"}`, 422, 1, "reason", "bad-policy"},
+		{"domain.show", `{"name":"Desk.test."}`, 200, 6, "value", "10 mx.test."},
+		{"domain.show", `{"name":"other.test"}`, 404, 1, "reason", "domain-not-found"},
+		{"dkim.keygen", `{"domain":"new.test"}`, 200, 1, "bits", 2048.0},
+		{"dkim.keygen", `{"domain":"new.test","bits":4096}`, 200, 1, "bits", 4096.0},
+		{"dkim.list", `{}`, 200, 4, "selector", "rsa1"},
+		{"dkim.list", `{"domain":"desk.test","check":true}`, 200, 4, "dns", "missing"},
+		{"dkim.list", `{"domain":"other.test"}`, 404, 1, "reason", "keys-not-found"},
+		{"dkim.dns", `{"domain":"desk.test"}`, 200, 3, "name", "rsa1._domainkey.desk.test"},
+		{"dkim.dns", `{"domain":"other.test"}`, 404, 1, "reason", "keys-not-found"},
+		{"dkim.rotate", `{"domain":"desk.test","bits":3072}`, 200, 1, "step", "made"},
+		{"dkim.rotate", `{"domain":"desk.test","now":true}`, 200, 1, "step", "turned"},
+		{"dkim.rotate", `{"domain":"desk.test","abort":true}`, 200, 1, "step", "dropped"},
+		{"dkim.rotate", `{"domain":"desk.test"}`, 409, 1, "reason", "keys-not-published"},
+		{"dkim.rotate", `{"domain":"other.test"}`, 404, 1, "reason", "keys-not-found"},
 		{"agent.link", `{}`, 200, 1, "agent", "mika@corp.test"},
 		{"agent.link", `{"name":"nobody@corp.test"}`, 404, 1, "reason", "agent-not-found"},
 		{"queue.list", `{}`, 200, 1, "kind", "thank_you"},
@@ -240,8 +254,4 @@ func TestStatusOfKinds(t *testing.T) {
 			t.Errorf("kind %d: %d, want %d", k, got, want)
 		}
 	}
-}
-
-func (o *office) Records(_ context.Context, domain string) ([]Record, error) {
-	return []Record{{Domain: domain, Name: domain, Type: "MX", Value: "10 mx.test."}}, nil
 }

@@ -211,10 +211,28 @@ func (a *api) domainShow(ctx context.Context, req NameRequest) ([]Record, error)
 	}
 	for _, d := range ds {
 		if strings.EqualFold(d.Name, strings.TrimSuffix(strings.TrimSpace(req.Name), ".")) {
-			return a.Keys.Records(ctx, d.Name)
+			return a.records(ctx, d.Name)
 		}
 	}
 	return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "domain-not-found", Message: "there is no domain " + req.Name}
+}
+
+// records lists what a domain is to publish: where its mail goes, who may send
+// for it, and its keys.
+func (a *api) records(ctx context.Context, domain string) ([]Record, error) {
+	keys, err := a.Keys.Keys(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	out := []Record{
+		{Domain: domain, Name: domain, Type: "MX", Value: "10 " + a.Hostname + "."},
+		{Domain: domain, Name: domain, Type: "TXT", Value: "v=spf1 mx -all"},
+		{Domain: domain, Name: "_dmarc." + domain, Type: "TXT", Value: "v=DMARC1; p=reject"},
+	}
+	for _, k := range present(keys) {
+		out = append(out, Record{Domain: domain, Name: k.Name(), Type: "TXT", Value: k.Record})
+	}
+	return out, nil
 }
 
 // Link is a one-time sign-in link.
