@@ -210,13 +210,21 @@ func domainTag(tags message.Tags, name string, labels int) (string, error) {
 	return ascii, nil
 }
 
-// checkQuery wants the one query method there is among those offered.
+// checkQuery wants the one query method there is among those offered. White
+// space may stand around a method, not within it.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-3.5
 func checkQuery(tags message.Tags) error {
 	q, ok := tags.Get("q")
-	if ok && !slices.Contains(splitList(q), "dns/txt") {
-		return permanent("unknown query method")
+	if !ok {
+		return nil
 	}
-	return nil
+	for method := range strings.SplitSeq(q, ":") {
+		if strings.Trim(method, " \t\r\n") == "dns/txt" {
+			return nil
+		}
+	}
+	return permanent("unknown query method")
 }
 
 // splitList splits a colon-separated list and takes white space out of it.

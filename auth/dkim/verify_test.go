@@ -55,6 +55,8 @@ func TestSignatureTags(t *testing.T) {
 		{"q", "s=sel", "s=sel; q=dns/txt", Pass, ""},
 		{"q with others", "s=sel", "s=sel; q=x-other:dns/txt", Pass, ""},
 		{"q unknown", "s=sel", "s=sel; q=http", PermError, "unknown query method"},
+		{"q folded within", "s=sel", "s=sel; q=dns/ txt", PermError, "unknown query method"},
+		{"q folded around", "s=sel", "s=sel; q= x-other :\r\n dns/txt ", Pass, ""},
 		{"t", "s=sel", fmt.Sprintf("s=sel; t=%d", now), Pass, ""},
 		{"t a little ahead", "s=sel", fmt.Sprintf("s=sel; t=%d", now+200), Pass, ""},
 		{"t in the future", "s=sel", fmt.Sprintf("s=sel; t=%d", now+3600), Policy, "signature from the future"},
