@@ -2,10 +2,13 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +23,7 @@ type VerifyCmd struct {
 	Helo          string   `help:"Name the client gave in EHLO or HELO." placeholder:"NAME"`
 	MailFrom      string   `help:"Envelope sender; '' is the null sender." placeholder:"ADDRESS"`
 	DNSZone       string   `name:"dns-zone" help:"Answer lookups from this JSON file alone." placeholder:"FILE"`
+	DNSServer     string   `name:"dns-server" help:"Ask this name server instead of those of the system." placeholder:"HOST[:PORT]"`
 	Now           string   `help:"Check as if it were this time (RFC 3339)." placeholder:"TIME"`
 	Hostname      string   `help:"Name at the front of the authentication results." default:"localhost" placeholder:"NAME"`
 	TrustedSealer []string `help:"Domain whose ARC seals count. May be repeated." placeholder:"DOMAIN"`
@@ -79,14 +83,48 @@ func (c VerifyCmd) verifier() (*auth.Verifier, error) {
 		}
 		o.Now = func() time.Time { return now }
 	}
-	if c.DNSZone == "" {
-		return auth.New(dns.NewCache(dns.New(dns.Options{}), dns.CacheOptions{}), o), nil
-	}
-	zone, err := dns.LoadZone(c.DNSZone)
+	r, err := c.resolver()
 	if err != nil {
-		return nil, exitf(exitIO, "--dns-zone: %w", err)
+		return nil, err
 	}
-	return auth.New(zone, o), nil
+	return auth.New(r, o), nil
+}
+
+func (c VerifyCmd) resolver() (dns.Resolver, error) {
+	var o dns.Options
+	switch {
+	case c.DNSZone != "" && c.DNSServer != "":
+		return nil, exitf(exitUsage, "--dns-zone and --dns-server: give one of them")
+	case c.DNSZone != "":
+		zone, err := dns.LoadZone(c.DNSZone)
+		if err != nil {
+			return nil, exitf(exitIO, "--dns-zone: %w", err)
+		}
+		return zone, nil
+	case c.DNSServer != "":
+		server, err := nameServerAddress(c.DNSServer)
+		if err != nil {
+			return nil, exitf(exitUsage, "--dns-server %s: %w", c.DNSServer, err)
+		}
+		o.Servers = []string{server}
+	}
+	return dns.NewCache(dns.New(o), dns.CacheOptions{}), nil
+}
+
+// nameServerAddress adds the port to a server that is written without one.
+func nameServerAddress(server string) (string, error) {
+	if ip, err := netip.ParseAddr(strings.Trim(server, "[]")); err == nil {
+		return netip.AddrPortFrom(ip, 53).String(), nil
+	}
+	host, port, err := net.SplitHostPort(server)
+	if err != nil && !strings.ContainsAny(server, ":[]") {
+		host, port = server, "53"
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if host == "" || n == 0 || err != nil {
+		return "", errors.New("write it as host or host:port")
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // fileRaw is a message in a file.

@@ -263,20 +263,35 @@ func TestVerifyErrors(t *testing.T) {
 		t.Errorf("code %d\n%s%s", code, stdout, stderr)
 	}
 	for args, want := range map[string]int{
-		"--ip=300.1.1.1 " + file:                 exitUsage,
-		"--now=yesterday " + file:                exitUsage,
-		"--dns-zone=" + missing + " " + file:     exitIO,
-		"--dns-zone=" + file + " " + file:        exitIO,
-		"--spf-only " + file:                     exitUsage,
-		"--dns-zone=" + zone:                     exitUsage,
-		"--no-such-flag " + file:                 exitUsage,
-		"--dns-zone=" + zone + " " + file:        exitOK,
-		"--dns-zone=" + zone + " --ip= " + file:  exitOK,
-		"--dns-zone=" + zone + " " + "/dev/null": exitIO,
+		"--ip=300.1.1.1 " + file:                         exitUsage,
+		"--now=yesterday " + file:                        exitUsage,
+		"--dns-zone=" + missing + " " + file:             exitIO,
+		"--dns-zone=" + file + " " + file:                exitIO,
+		"--spf-only " + file:                             exitUsage,
+		"--dns-server=:53 " + file:                       exitUsage,
+		"--dns-server=x --dns-zone=" + zone + " " + file: exitUsage,
+		"--dns-zone=" + zone:                             exitUsage,
+		"--no-such-flag " + file:                         exitUsage,
+		"--dns-zone=" + zone + " " + file:                exitOK,
+		"--dns-zone=" + zone + " --ip= " + file:          exitOK,
+		"--dns-zone=" + zone + " " + "/dev/null":         exitIO,
 	} {
 		stdout, stderr, code := verifying(t, strings.Fields(args)...)
 		if code != want || (want == exitOK) != (stderr == "") {
 			t.Errorf("%s: code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+		}
+	}
+}
+
+func TestNameServerAddress(t *testing.T) {
+	for server, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1:53", "192.0.2.1:5353": "192.0.2.1:5353", "ns.example.com": "ns.example.com:53", "ns.example.com:54": "ns.example.com:54",
+		"2001:db8::1": "[2001:db8::1]:53", "[2001:db8::1]": "[2001:db8::1]:53", "[2001:db8::1]:54": "[2001:db8::1]:54",
+		"": "", ":53": "", "x:": "", "x:0": "", "x:y": "", "x:65536": "", "x:1:2": "", "[x": "",
+	} {
+		got, err := nameServerAddress(server)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", server, got, err, want)
 		}
 	}
 }
