@@ -9,7 +9,7 @@ all: build
 build:
 	go build -o mxdesk ./cmd/mxdesk
 
-test: lint ring12 ring3
+test: lint ring12 conformance ring3
 
 lint:
 	.ci/lint
@@ -31,5 +31,6 @@ soak:
 fuzz:
 	.ci/fuzz $(MINUTES)
 
+# The suites of other projects, as one table: docs/conformance.md has the same.
 conformance:
-	go test -count=1 -v -run 'Suite|Corpus|Conformance' ./auth/... ./ticketing/mail/...
+	go run ./.ci/conformance

@@ -1,11 +1,17 @@
 package dkim
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mxdesk/mxdesk/auth/message"
 )
 
 // parseZone reads "name: text" lines; a backslash continues a line.
@@ -30,9 +36,10 @@ func TestChasquid(t *testing.T) {
 	if err != nil || len(files) != 11 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
+	passed := 0
 	for _, file := range files {
 		base := strings.TrimSuffix(file, ".msg")
-		t.Run(filepath.Base(base), func(t *testing.T) {
+		if t.Run(filepath.Base(base), func(t *testing.T) {
 			m := read(t, readFile(t, file))
 			if text, err := os.ReadFile(base + ".error"); err == nil && string(text) != "<nil>" {
 				if m.Defect == nil {
@@ -51,8 +58,11 @@ func TestChasquid(t *testing.T) {
 			}
 			v := New(&fakeDNS{txt: zone}, Options{Now: testNow, MaxSignatures: 5})
 			compareChasquid(t, readFile(t, base+".result"), v.Verify(t.Context(), m))
-		})
+		}) {
+			passed++
+		}
 	}
+	t.Attr("conformance", fmt.Sprintf("dkim/chasquid | DKIM results | %d/%d", passed, len(files)))
 }
 
 func compareChasquid(t *testing.T, expected string, got []Result) {
@@ -163,6 +173,7 @@ func TestDkimpyMessages(t *testing.T) {
 		{"message.mbox", nil, "permerror: no key for signature"},
 		{"test.message", nil, ""},
 	}
+	passed := 0
 	for _, tt := range tests {
 		var got []string
 		for _, r := range verify(t, tt.zone, readFile(t, dir, tt.file)) {
@@ -174,8 +185,11 @@ func TestDkimpyMessages(t *testing.T) {
 		}
 		if s := strings.Join(got, " "); s != tt.want {
 			t.Errorf("%s: %s, want %s", tt.file, s, tt.want)
+			continue
 		}
+		passed++
 	}
+	t.Attr("conformance", fmt.Sprintf("dkim/dkimpy | DKIM of signed mails, among them that of RFC 8463 | %d/%d", passed, len(tests)))
 }
 
 // TestDkimpyKeys signs the suite's messages with its key and verifies them
@@ -195,20 +209,81 @@ func TestDkimpyKeys(t *testing.T) {
 		{"test_tlsrpt.txt", "key not for email"},
 		{"ed25519test.dns", "key of another type"},
 	}
+	passed, run := 0, 0
 	for _, name := range []string{"test.message", "test_extra.message"} {
 		raw := readFile(t, dir, name)
 		for _, c := range []string{"relaxed/relaxed", "simple/relaxed"} {
 			tags := "v=1; a=rsa-sha256; c=" + c + "; d=example.com; s=test; h=from:to:subject:received; bh=BH"
 			signed := forge(t, key, tags, raw)
 			for _, tt := range tests {
+				run++
 				zone := map[string][]string{"test._domainkey.example.com": {readFile(t, dir, tt.file)}}
 				if got := verify(t, zone, signed)[0]; got.Reason != tt.want {
 					t.Errorf("%s %s %s: %s %q, want %q", name, c, tt.file, got.Result, got.Reason, tt.want)
+					continue
 				}
+				passed++
 			}
 		}
 	}
+	t.Attr("conformance", fmt.Sprintf("dkim/dkimpy | DKIM key records, sound and broken | %d/%d", passed, run))
 	if err := NewSigner("example.com", nil).Sign(nil, strings.NewReader(readFile(t, dir, "test_nofrom.message"))); err == nil {
 		t.Error("a message without from field is signed")
 	}
+}
+
+// TestDkimpySign signs with the suite's keys: the example of RFC 8463 anew, to
+// the same octets, and a mail that the suite has a key and a record for.
+//
+// https://www.rfc-editor.org/rfc/rfc8463#appendix-A
+func TestDkimpySign(t *testing.T) {
+	dir := corpora(t, "dkim/dkimpy")
+	rsaKey, err := ParsePEM([]byte(readFile(t, dir, "test2.private")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := readFile(t, dir, "rfc6376.signed.msg")
+	if !strings.HasSuffix(signed, readFile(t, dir, "rfc6376.msg")) {
+		t.Error("the signed mail does not end in the plain one")
+	}
+	passed, m := 0, read(t, signed)
+	for _, f := range m.Get("DKIM-Signature") {
+		tags, err := message.ParseTags(f.RawValue())
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := ReadContent(tags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := rsaKey
+		if content.Algorithm == "ed25519-sha256" {
+			key = seedKey(t, readFile(t, dir, "rfc8032_7_1.key"))
+		}
+		b, err := SignHash(key, HeaderHash(m, content, f, tags))
+		if err != nil || string(b) != string(content.Signature) {
+			t.Errorf("%s: another signature, %v", content.Algorithm, err)
+			continue
+		}
+		passed++
+	}
+	zone := map[string][]string{"test._domainkey.example.com": {readFile(t, dir, "ed25519test.dns")}}
+	tags := "v=1; a=ed25519-sha256; c=relaxed/relaxed; d=example.com; s=test; h=from:to:subject; bh=BH"
+	raw := forge(t, seedKey(t, readFile(t, dir, "ed25519test.key")), tags, readFile(t, dir, "ed25519test.msg"))
+	if got := verify(t, zone, raw)[0]; got.Result != Pass {
+		t.Errorf("ed25519test.msg: %s (%s)", got.Result, got.Reason)
+	} else {
+		passed++
+	}
+	t.Attr("conformance", fmt.Sprintf("dkim/dkimpy | DKIM signing with its keys | %d/%d", passed, 3))
+}
+
+// seedKey reads the base64 of an Ed25519 seed.
+func seedKey(t *testing.T, text string) crypto.Signer {
+	t.Helper()
+	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		t.Fatalf("%d octets, %v", len(seed), err)
+	}
+	return ed25519.NewKeyFromSeed(seed)
 }

@@ -3,6 +3,7 @@ package spf_test
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -83,7 +84,7 @@ func TestSuiteOpenSPF(t *testing.T) {
 	for _, s := range scenarios(t, "openspf/rfc7208-tests.json") {
 		s.run(t, &passed, &total, &texts)
 	}
-	t.Logf("openspf: %d/%d passed, %d explanation texts", passed, total, texts)
+	t.Attr("conformance", fmt.Sprintf("spf/openspf | SPF of RFC 7208: results, %d explanation texts | %d/%d", texts, passed, total))
 	if total < 203 || texts < 22 {
 		t.Errorf("the suite has %d tests and %d texts, want 203 and 22", total, texts)
 	}
@@ -106,7 +107,7 @@ func TestSuiteBlitiri(t *testing.T) {
 		}
 		s.run(t, &passed, &total, &texts)
 	}
-	t.Logf("blitiri: %d/%d passed", passed, total)
+	t.Attr("conformance", fmt.Sprintf("spf/blitiri | SPF results | %d/%d", passed, total))
 	if total < 21 {
 		t.Errorf("the suite has %d tests, want 21", total)
 	}

@@ -161,3 +161,31 @@ func compareSections(a, b string) int {
 	}
 	return len(as) - len(bs)
 }
+
+// TestDocsConformance keeps the table of the differential test on its page. The
+// figures of the suites there are those of "make conformance".
+func TestDocsConformance(t *testing.T) {
+	const begin, end = "<!-- differences, written by TestDocsConformance -->\n", "<!-- end of differences -->\n"
+	page := readFile(t, "../../docs/conformance.md")
+	head, rest, _ := strings.Cut(page, begin)
+	_, tail, ok := strings.Cut(rest, end)
+	if !ok {
+		t.Fatal("no place for the differences")
+	}
+	var b strings.Builder
+	b.WriteString("| case | peer | about | it says | we say | clause | why |\n|---|---|---|---|---|---|---|\n")
+	for _, d := range disagreements(t) {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", d.name, d.peer, d.mechanism, d.theirs, d.ours, clauseLink(t, d.clause), d.reason)
+	}
+	golden(t, "conformance.md", head+begin+"\n"+b.String()+"\n"+end+tail)
+}
+
+// clauseLink makes a link of words like "RFC 6376 section 3.5".
+func clauseLink(t *testing.T, clause string) string {
+	t.Helper()
+	m := regexp.MustCompile(`^RFC (\d{4}) section ([\d.]+)$`).FindStringSubmatch(clause)
+	if m == nil {
+		t.Fatalf("clause %q", clause)
+	}
+	return fmt.Sprintf("[%s](https://www.rfc-editor.org/rfc/rfc%s#section-%s)", clause, m[1], m[2])
+}

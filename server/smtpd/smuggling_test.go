@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -49,9 +50,11 @@ func TestSmuggling(t *testing.T) {
 		t.Fatalf("sequences: %+v", all)
 	}
 	testTLS()
-	for _, way := range []string{"smtp", "smtp tls", "smtp normalize", "lmtp", "lmtp tls", "lmtp normalize"} {
+	passed, run, ways := 0, 0, []string{"smtp", "smtp tls", "smtp normalize", "lmtp", "lmtp tls", "lmtp normalize"}
+	for _, way := range ways {
 		for _, how := range []string{"DATA", "BDAT"} {
-			t.Run(way+" "+how, func(t *testing.T) {
+			run++
+			if t.Run(way+" "+how, func(t *testing.T) {
 				for _, seq := range all.MustNot {
 					bubble(t, func(t *testing.T) { smuggle(t, way, how, seq) })
 				}
@@ -61,9 +64,13 @@ func TestSmuggling(t *testing.T) {
 				for _, seq := range all.Literal {
 					bubble(t, func(t *testing.T) { endWith(t, way, how, seq+"b\r\n.\r\n", "a\r\n.\r\nb") })
 				}
-			})
+			}) {
+				passed++
+			}
 		}
 	}
+	count := len(all.MustNot) + len(all.Must) + len(all.Literal)
+	t.Attr("conformance", fmt.Sprintf("smtp/smuggling | ways of sending, each with %d sequences | %d/%d", count, passed, run))
 }
 
 // reach opens a session the given way, ready for the message. It returns the

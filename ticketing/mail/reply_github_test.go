@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -17,12 +18,15 @@ var githubReplies = map[string][2]int{
 
 func TestTrimReplyGitHub(t *testing.T) {
 	dir := corpus(t, "reply/github")
+	agreed := 0
 	for name, want := range githubReplies {
 		text := readFile(t, dir, name)
 		reply, quoted := trimReply(text)
 		got, all := visible(reply), visible(text)
 		if len(got) != want[1] || strings.Join(got, "\n") != strings.Join(all[want[0]:want[0]+want[1]], "\n") {
 			t.Errorf("%s: %d lines, want %d from %d: %q", name, len(got), want[1], want[0], got)
+		} else {
+			agreed++
 		}
 		wantPartition(t, name, text, reply, quoted)
 	}
@@ -30,7 +34,10 @@ func TestTrimReplyGitHub(t *testing.T) {
 	reply, _ := trimReply(readFile(t, dir, "email_1_2.txt"))
 	if !strings.HasPrefix(reply, "Hi,") || strings.Contains(reply, "18:02") || !strings.HasSuffix(reply, "individually.\"") {
 		t.Errorf("email_1_2.txt: %q", reply)
+	} else {
+		agreed++
 	}
+	t.Attr("conformance", fmt.Sprintf("reply/github | replies cut from quotes | %d/%d", agreed, len(githubReplies)+1))
 }
 
 // TestTrimReplyCost tries texts that are all beginnings of quotes. What costs

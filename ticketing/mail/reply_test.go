@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,7 @@ func TestTrimReplyDiscourse(t *testing.T) {
 		}
 		wantPartition(t, name, text, reply, quoted)
 	}
-	t.Logf("agreement with the Discourse suite: %d of %d", agreed, len(names))
+	t.Attr("conformance", fmt.Sprintf("reply/discourse-trimmer | replies cut from quotes | %d/%d", agreed, len(names)))
 	if agreed < 63 {
 		t.Errorf("agreement %d, want at least 63", agreed)
 	}

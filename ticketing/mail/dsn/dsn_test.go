@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -183,7 +184,8 @@ func compare(t *testing.T, name string, got ticketing.DeliveryReport, w expectat
 
 func TestEnmime(t *testing.T) {
 	dir := corpus(t, "bounce/enmime-dsn")
-	for name, want := range map[string][]string{
+	passed := 0
+	reports := map[string][]string{
 		"simple_dsn.raw":                     {"louisl@larry.slip.umd.edu failed 4.0.0 426 expired soft"},
 		"simple_dsn_with_html.raw":           {"louisl@larry.slip.umd.edu failed 4.0.0 426 expired soft"},
 		"delayed_dsn.raw":                    {"thomas@de-montfort.ac.uk delayed 4.0.0  expired soft"},
@@ -193,15 +195,19 @@ func TestEnmime(t *testing.T) {
 			"johnh@hpnjld.njd.hp.com delayed 4.0.0  networkerror soft",
 			"wsnell@sdcc13.ucsd.edu failed 5.0.0 550 filtered soft",
 		},
-	} {
+	}
+	for name, want := range reports {
 		raw, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := summaries(parse(raw)); !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, want)
+			continue
 		}
+		passed++
 	}
+	t.Attr("conformance", fmt.Sprintf("bounce/enmime-dsn | delivery reports | %d/%d", passed, len(reports)))
 }
 
 func summaries(reports []ticketing.DeliveryReport) []string {
