@@ -36,7 +36,7 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 	if isOrdinary(m) {
 		var header bytes.Buffer
 		for _, f := range m.Fields {
-			header.Write(f.Raw)
+			header.WriteString(f.Raw)
 		}
 		raw, size = bytes.NewReader(header.Bytes()), int64(header.Len())
 	}
@@ -70,7 +70,7 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 func isOrdinary(m *message.Message) bool {
 	from := m.Get("From")
 	return m.Defect == nil && len(from) > 0 && !slices.ContainsFunc(from, func(f message.Field) bool {
-		return bytes.ContainsFunc(f.Raw, func(r rune) bool { return r > unicode.MaxASCII })
+		return strings.ContainsFunc(f.Raw, func(r rune) bool { return r > unicode.MaxASCII })
 	})
 }
 

@@ -59,8 +59,8 @@ type Options struct {
 
 // Verifier checks the ARC chains of messages. It is safe for concurrent use.
 type Verifier struct {
-	resolver dns.Resolver
-	options  Options
+	keys    *dkim.KeyFetcher
+	options Options
 }
 
 // New returns a Verifier that finds keys through r.
@@ -74,7 +74,7 @@ func New(r dns.Resolver, o Options) *Verifier {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
 	}
-	return &Verifier{resolver: r, options: o}
+	return &Verifier{keys: dkim.NewKeyFetcher(r), options: o}
 }
 
 // Verify checks the chain of a message.
@@ -93,15 +93,18 @@ func (v *Verifier) Verify(ctx context.Context, m *message.Message) Result {
 		r.Result, r.Reason = Fail, err.Error()
 		return r
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
+	ctx, cancel := dns.Within(ctx, v.options.Timeout)
 	defer cancel()
 	r.OldestPass, err = v.checkSignatures(ctx, m, sets)
 	r.Result, r.Reason = outcome(err)
 	return r
 }
 
-func describe(sets []*set) Result {
-	r := Result{BodyLimited: sets[len(sets)-1].signature.Body.Limit != message.WholeBody}
+func describe(sets []set) Result {
+	r := Result{
+		Sealers: make([]string, 0, len(sets)), AAR: make([]string, 0, len(sets)),
+		BodyLimited: sets[len(sets)-1].signature.Body.Limit != message.WholeBody,
+	}
 	for _, s := range sets {
 		r.Sealers = append(r.Sealers, s.seal.Domain)
 		r.AAR = append(r.AAR, s.payload)
@@ -121,7 +124,7 @@ func outcome(err error) (result, reason string) {
 }
 
 // checkStates checks what each sealer said about the chain it found.
-func checkStates(sets []*set) error {
+func checkStates(sets []set) error {
 	if sets[len(sets)-1].state == Fail {
 		return errors.New("chain was sealed as failed")
 	}
@@ -140,27 +143,18 @@ func checkStates(sets []*set) error {
 // checkSignatures checks the latest message signature, all seals from the
 // latest to the first, and how far back message signatures verify. A failure
 // counts more than a key that could not be had.
-func (v *Verifier) checkSignatures(ctx context.Context, m *message.Message, sets []*set) (oldestPass int, err error) {
+func (v *Verifier) checkSignatures(ctx context.Context, m *message.Message, sets []set) (oldestPass int, err error) {
 	unchanged, err := v.checkContents(m, sets)
 	if err != nil {
 		return 0, err
 	}
-	keys := dkim.FetchKeys(ctx, v.resolver, keyNames(sets, unchanged))
+	v.fetchKeys(ctx, sets, unchanged)
 	latest := len(sets)
-	var unknown error
-	for _, err := range append([]error{sets[latest-1].checkMessage(m, keys)}, checkSeals(sets, keys)...) {
-		if result, _ := outcome(err); result == Fail {
-			return 0, err
-		}
-		if unknown == nil {
-			unknown = err
-		}
-	}
-	if unknown != nil {
-		return 0, unknown
+	if err := checkSound(m, sets); err != nil {
+		return 0, err
 	}
 	for i := latest - 1; i >= unchanged; i-- {
-		if sets[i-1].checkMessage(m, keys) != nil {
+		if sets[i-1].checkMessage(m) != nil {
 			return i + 1, nil
 		}
 	}
@@ -170,20 +164,36 @@ func (v *Verifier) checkSignatures(ctx context.Context, m *message.Message, sets
 	return 0, nil
 }
 
+// checkSound checks the latest message signature and all seals.
+func checkSound(m *message.Message, sets []set) error {
+	unknown := sets[len(sets)-1].checkMessage(m)
+	if result, _ := outcome(unknown); result == Fail {
+		return unknown
+	}
+	hashes := sealHashes(sets)
+	for i := len(sets) - 1; i >= 0; i-- {
+		err := sets[i].checkSeal(hashes[i])
+		if result, _ := outcome(err); result == Fail {
+			return err
+		}
+		if unknown == nil {
+			unknown = err
+		}
+	}
+	return unknown
+}
+
 // checkContents compares body hashes and times. The latest set must be right;
 // unchanged is the lowest instance down to which the others are as well.
-func (v *Verifier) checkContents(m *message.Message, sets []*set) (unchanged int, err error) {
+func (v *Verifier) checkContents(m *message.Message, sets []set) (unchanged int, err error) {
 	specs := make([]message.BodySpec, len(sets))
-	for i, s := range sets {
-		specs[i] = s.signature.Body
+	for i := range sets {
+		specs[i] = sets[i].signature.Body
 	}
-	hashes, err := m.BodyHashes(specs...)
-	if err != nil {
-		return 0, &dkim.Error{Result: dkim.TempError, Reason: "message not readable"}
-	}
+	hashed := m.HashBody(specs...)
 	for i := len(sets); i >= 1; i-- {
-		s := sets[i-1]
-		err := s.signature.CheckBody(hashes[i-1])
+		s := &sets[i-1]
+		err := s.signature.CheckBody(m, hashed)
 		if err == nil {
 			err = s.signature.CheckTime(v.options.Now())
 		}
@@ -197,15 +207,23 @@ func (v *Verifier) checkContents(m *message.Message, sets []*set) (unchanged int
 	return 1, nil
 }
 
-// keyNames lists the keys of all seals and of the message signatures that have
+// fetchKeys gets the keys of all seals and of the message signatures that have
 // a chance.
-func keyNames(sets []*set, unchanged int) []string {
-	var names []string
-	for i, s := range sets {
-		names = append(names, s.seal.KeyName())
-		if i+1 >= unchanged {
-			names = append(names, s.signature.KeyName())
+func (v *Verifier) fetchKeys(ctx context.Context, sets []set, unchanged int) {
+	names := make([]string, 2*len(sets))
+	for i := range sets {
+		s := &sets[i]
+		names[2*i] = s.seal.KeyName()
+		switch {
+		case i+1 < unchanged:
+		case s.signature.Selector == s.seal.Selector && s.signature.Domain == s.seal.Domain:
+			names[2*i+1] = names[2*i]
+		default:
+			names[2*i+1] = s.signature.KeyName()
 		}
 	}
-	return names
+	keys := v.keys.Fetch(ctx, names)
+	for i := range sets {
+		sets[i].sealKeys, sets[i].signatureKeys = keys[2*i], keys[2*i+1]
+	}
 }

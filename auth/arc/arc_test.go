@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"fmt"
-	"hash"
 	"slices"
 	"strings"
 	"testing"
@@ -223,46 +222,6 @@ func TestLongestChain(t *testing.T) {
 		if got.Result != Fail || got.Reason != "too many sets" || fake.lookups != 0 {
 			t.Errorf("%s (%s), %d lookups", got.Result, got.Reason, fake.lookups)
 		}
-	}
-}
-
-// countingHash counts the bytes hashed, those of its clones included.
-type countingHash struct {
-	hash.Hash
-	n *int
-}
-
-func (c countingHash) Write(p []byte) (int, error) {
-	*c.n += len(p)
-	return c.Hash.Write(p)
-}
-
-func (c countingHash) Clone() (hash.Cloner, error) {
-	h, err := c.Hash.(hash.Cloner).Clone()
-	return countingHash{h, c.n}, err
-}
-
-// TestSealWork shows that hashing the seals of a long chain takes two readings
-// of its fields: one for the running hash, one for each seal without b=.
-func TestSealWork(t *testing.T) {
-	raw := relayed(t, 50)
-	m, err := message.Read(strings.NewReader(raw), int64(len(raw)), message.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sets, err := collect(m, 50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	c := newChain()
-	c.hash = countingHash{c.hash, &n}
-	hashes := sealHashes(c, sets)
-	if !bytes.Equal(hashes[49], sealHashes(newChain(), sets)[49]) {
-		t.Error("counting changes the hash")
-	}
-	if n == 0 || n > 2*len(raw) {
-		t.Errorf("%d bytes hashed of a message of %d", n, len(raw))
 	}
 }
 

@@ -91,7 +91,7 @@ func isState(state string, instance int) bool {
 // takes no more because its latest seal says that it failed.
 func nextInstance(m *message.Message) (instance int, closed bool) {
 	highest := 0
-	for _, f := range m.Get(sealField) {
+	for f := range m.All(sealField) {
 		tags, i, err := parseTags(f)
 		if err != nil || i < highest {
 			continue
@@ -99,12 +99,12 @@ func nextInstance(m *message.Message) (instance int, closed bool) {
 		cv, _ := tags.Get("cv")
 		highest, closed = i, cv == Fail
 	}
-	for _, f := range m.Get(signatureField) {
+	for f := range m.All(signatureField) {
 		if _, i, err := parseTags(f); err == nil {
 			highest = max(highest, i)
 		}
 	}
-	for _, f := range m.Get(resultsField) {
+	for f := range m.All(resultsField) {
 		if i, _, err := splitResults(f.Value()); err == nil {
 			highest = max(highest, i)
 		}
@@ -136,24 +136,26 @@ func (s sealing) fields(payload string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return append(append(sealed.Raw, signed.Raw...), results.Raw...), nil
+	return []byte(sealed.Raw + signed.Raw + results.Raw), nil
 }
 
 // sign makes the ARC-Message-Signature.
 func (s sealing) sign(bodyHash string) (message.Field, error) {
-	names := s.options.Headers
-	if names == nil {
-		names = presentHeaders(s.message)
+	headers := s.options.Headers
+	if headers == nil {
+		headers = presentHeaders(s.message)
 	}
+	names := strings.Join(headers, ":")
 	value := func(b string) string {
 		return fmt.Sprintf("a=%s; b=%s; bh=%s; c=relaxed/relaxed; d=%s; h=%s; i=%d; s=%s; t=%d",
-			s.algorithm, b, bodyHash, s.options.Domain, strings.Join(names, ":"), s.instance, s.options.Selector, s.time)
+			s.algorithm, b, bodyHash, s.options.Domain, names, s.instance, s.options.Selector, s.time)
 	}
-	c := newChain()
-	for _, f := range s.message.Select(names, -1) {
-		c.add(f)
+	h := message.NewHasher()
+	defer h.Release()
+	for f := range s.message.Select(names, -1) {
+		h.Add(message.Relaxed, f)
 	}
-	return s.finish(c, signatureField, value)
+	return s.finish(h, signatureField, value)
 }
 
 // seal makes the ARC-Seal. With a failed chain it covers its own set only.
@@ -164,26 +166,33 @@ func (s sealing) seal(results, signed message.Field) (message.Field, error) {
 		return fmt.Sprintf("a=%s; b=%s; cv=%s; d=%s; i=%d; s=%s; t=%d",
 			s.algorithm, b, s.state, s.options.Domain, s.instance, s.options.Selector, s.time)
 	}
-	c := newChain()
+	h := message.NewHasher()
+	defer h.Release()
 	if s.state == Pass {
 		sets, err := collect(s.message, maxInstance)
 		if err != nil {
 			return message.Field{}, err
 		}
 		for _, set := range sets {
-			c.add(set.results)
-			c.add(set.signed)
-			c.add(set.sealed)
+			h.Add(message.Relaxed, set.results)
+			h.Add(message.Relaxed, set.signed)
+			h.Add(message.Relaxed, set.sealed)
 		}
 	}
-	c.add(results)
-	c.add(signed)
-	return s.finish(c, sealField, value)
+	h.Add(message.Relaxed, results)
+	h.Add(message.Relaxed, signed)
+	return s.finish(h, sealField, value)
 }
 
 // finish signs a field whose value depends on the signature in it.
-func (s sealing) finish(c *chain, name string, value func(b string) string) (message.Field, error) {
-	b, err := dkim.SignHash(s.options.Key, c.sum(newField(name, value(""))))
+func (s sealing) finish(h *message.Hasher, name string, value func(b string) string) (message.Field, error) {
+	unsigned := newField(name, value(""))
+	tags, err := message.ParseTags(unsigned.RawValue())
+	if err != nil {
+		return message.Field{}, err
+	}
+	hash := h.Sum(message.Relaxed, unsigned, tags)
+	b, err := dkim.SignHash(s.options.Key, hash[:])
 	if err != nil {
 		return message.Field{}, err
 	}
@@ -217,5 +226,5 @@ func newField(name, value string) message.Field {
 		width += 1 + len(word)
 	}
 	b.WriteString("\r\n")
-	return message.NewField([]byte(b.String()), -1)
+	return message.NewField(b.String(), -1)
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
-	"slices"
 	"strings"
 
 	"github.com/mxdesk/mxdesk/auth/dkim"
@@ -33,35 +31,34 @@ type set struct {
 	signed     message.Field
 	signedTags message.Tags
 	signature  dkim.Content
+	// signatureKeys may hold the key of signature.
+	signatureKeys dkim.Keys
 
 	sealed     message.Field
 	sealedTags message.Tags
 	seal       dkim.Base
+	sealKeys   dkim.Keys
 	state      string // cv=
 }
 
 // collect returns the sets of a message, the first instance first, or nil when
 // there is none. Every set must be complete, unique and well formed.
-func collect(m *message.Message, limit int) ([]*set, error) {
+func collect(m *message.Message, limit int) ([]set, error) {
 	n := max(m.Count(resultsField), m.Count(signatureField), m.Count(sealField))
 	if n > limit {
 		return nil, errors.New("too many sets")
 	}
-	sets := make([]*set, n)
-	for i := range sets {
-		sets[i] = &set{instance: i + 1}
-	}
-	for _, part := range []struct {
+	sets := make([]set, n)
+	for _, part := range [...]struct {
 		name string
-		add  func([]*set, message.Field) error
+		add  func([]set, message.Field) error
 	}{
 		{resultsField, addResults}, {signatureField, addSignature}, {sealField, addSeal},
 	} {
-		fields := m.Get(part.name)
-		if len(fields) != n {
+		if m.Count(part.name) != n {
 			return nil, errors.New("incomplete set")
 		}
-		for _, f := range fields {
+		for f := range m.All(part.name) {
 			if err := part.add(sets, f); err != nil {
 				return nil, fmt.Errorf("%s: %w", strings.ToLower(part.name), err)
 			}
@@ -72,19 +69,20 @@ func collect(m *message.Message, limit int) ([]*set, error) {
 
 // place puts a field into its slot of the set of that instance. As many fields
 // as sets that never share a slot fill all of them.
-func place(sets []*set, instance int, f message.Field, slot func(*set) *message.Field) (*set, error) {
+func place(sets []set, instance int, f message.Field, slot func(*set) *message.Field) (*set, error) {
 	if instance < 1 || instance > len(sets) {
 		return nil, errors.New("instance out of order")
 	}
-	s := sets[instance-1]
-	if slot(s).Raw != nil {
+	s := &sets[instance-1]
+	if slot(s).Raw != "" {
 		return nil, errors.New("instance twice")
 	}
+	s.instance = instance
 	*slot(s) = f
 	return s, nil
 }
 
-func addResults(sets []*set, f message.Field) error {
+func addResults(sets []set, f message.Field) error {
 	instance, payload, err := splitResults(f.Value())
 	if err != nil {
 		return err
@@ -97,7 +95,7 @@ func addResults(sets []*set, f message.Field) error {
 	return nil
 }
 
-func addSignature(sets []*set, f message.Field) error {
+func addSignature(sets []set, f message.Field) error {
 	tags, instance, err := parseTags(f)
 	if err != nil {
 		return err
@@ -116,15 +114,15 @@ func addSignature(sets []*set, f message.Field) error {
 		s.signature.HeaderCanon, s.signature.Body.Canon = message.Relaxed, message.Relaxed
 	}
 	// https://www.rfc-editor.org/rfc/rfc8617#section-4.1.2
-	if slices.ContainsFunc(s.signature.Headers, isSeal) {
-		return errors.New("signs a seal")
+	for name := range strings.SplitSeq(s.signature.Headers, ":") {
+		if strings.EqualFold(name, sealField) {
+			return errors.New("signs a seal")
+		}
 	}
 	return nil
 }
 
-func isSeal(name string) bool { return strings.EqualFold(name, sealField) }
-
-func addSeal(sets []*set, f message.Field) error {
+func addSeal(sets []set, f message.Field) error {
 	tags, instance, err := parseTags(f)
 	if err != nil {
 		return err
@@ -234,28 +232,20 @@ func commentEnd(s string) int {
 }
 
 // checkMessage checks the message signature of a set.
-func (s *set) checkMessage(m *message.Message, keys map[string]dkim.Keys) error {
+func (s *set) checkMessage(m *message.Message) error {
 	hash := dkim.HeaderHash(m, s.signature, s.signed, s.signedTags)
-	_, err := keys[s.signature.KeyName()].Check(s.signature.Base, hash, false)
-	if err != nil {
+	if _, err := s.signatureKeys.Check(s.signature.Base, hash, false); err != nil {
 		return fmt.Errorf("message signature %d: %w", s.instance, err)
 	}
 	return nil
 }
 
-// checkSeals checks all seals and returns what is wrong with each, that of the
-// latest first.
-func checkSeals(sets []*set, keys map[string]dkim.Keys) []error {
-	hashes := sealHashes(newChain(), sets)
-	errs := make([]error, 0, len(sets))
-	for i, s := range slices.Backward(sets) {
-		_, err := keys[s.seal.KeyName()].Check(s.seal, hashes[i], false)
-		if err != nil {
-			err = fmt.Errorf("seal %d: %w", i+1, err)
-		}
-		errs = append(errs, err)
+// checkSeal checks the seal of a set over its hash.
+func (s *set) checkSeal(hash [sha256.Size]byte) error {
+	if _, err := s.sealKeys.Check(s.seal, hash, false); err != nil {
+		return fmt.Errorf("seal %d: %w", s.instance, err)
 	}
-	return errs
+	return nil
 }
 
 // sealHashes returns what each seal signs: all fields of the sets before it
@@ -263,38 +253,16 @@ func checkSeals(sets []*set, keys map[string]dkim.Keys) []error {
 // sets, so the work is that of one reading.
 //
 // https://www.rfc-editor.org/rfc/rfc8617#section-5.1.1
-func sealHashes(chain *chain, sets []*set) [][]byte {
-	hashes := make([][]byte, len(sets))
-	for i, s := range sets {
-		chain.add(s.results)
-		chain.add(s.signed)
-		hashes[i] = chain.sum(s.sealed.WithValue(s.sealedTags.Without("b")))
-		chain.add(s.sealed)
+func sealHashes(sets []set) [][sha256.Size]byte {
+	chain := message.NewHasher()
+	defer chain.Release()
+	hashes := make([][sha256.Size]byte, len(sets))
+	for i := range sets {
+		s := &sets[i]
+		chain.Add(message.Relaxed, s.results)
+		chain.Add(message.Relaxed, s.signed)
+		hashes[i] = chain.Sum(message.Relaxed, s.sealed, s.sealedTags)
+		chain.Add(message.Relaxed, s.sealed)
 	}
 	return hashes
-}
-
-// chain hashes relaxed header fields one after another.
-type chain struct {
-	hash hash.Hash
-	buf  []byte
-}
-
-func newChain() *chain { return &chain{hash: sha256.New()} }
-
-func (c *chain) add(f message.Field) {
-	c.buf = message.Relaxed.AppendField(c.buf[:0], f)
-	c.hash.Write(c.buf)
-}
-
-// sum returns the hash with one more field, the last, which has no line end,
-// and leaves the chain as it was.
-func (c *chain) sum(last message.Field) []byte {
-	h, err := c.hash.(hash.Cloner).Clone()
-	if err != nil {
-		panic("sha256 cannot be cloned: " + err.Error())
-	}
-	c.buf = message.Relaxed.AppendField(c.buf[:0], last)
-	h.Write(c.buf[:len(c.buf)-len("\r\n")])
-	return h.Sum(nil)
 }

@@ -123,7 +123,8 @@ func sign(t testing.TB, key crypto.Signer, tags, raw string) string {
 	if err != nil {
 		return signed
 	}
-	b, err := SignHash(key, HeaderHash(m, content, field, parsed))
+	hash := HeaderHash(m, content, field, parsed)
+	b, err := SignHash(key, hash[:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package dkim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,7 +44,7 @@ func TestManyNames(t *testing.T) {
 		t.Errorf("%s (%s)", got.Result, got.Reason)
 	}
 	m := read(t, signed)
-	if n := len(m.Select(strings.Split(h[2:], ":"), -1)); n != 2 {
+	if n := len(slices.Collect(m.Select(h[2:], -1))); n != 2 {
 		t.Errorf("%d fields selected", n)
 	}
 }

@@ -1,27 +1,22 @@
 package dkim
 
 import (
-	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/message"
 )
 
 const (
-	minBits     = 1024
-	goodBits    = 2048
-	maxBits     = 8192
-	maxRecord   = 8 << 10 // bytes of one key record
-	maxRecords  = 10      // records looked at for one selector
-	parallelism = 8       // lookups at a time for one message
+	minBits   = 1024
+	goodBits  = 2048
+	maxBits   = 8192
+	maxRecord = 8 << 10 // octets of one key record
 )
 
 // Record is a usable key record.
@@ -44,7 +39,7 @@ func ParseRecord(record string) (*Record, error) {
 	if len(record) > maxRecord {
 		return nil, permanent("key record too long")
 	}
-	tags, err := message.ParseTags([]byte(record))
+	tags, err := message.ParseTags(record)
 	if err != nil {
 		return nil, permanent("key record malformed")
 	}
@@ -125,7 +120,7 @@ func (k *Record) SameKey(other *Record) bool {
 }
 
 // check tells whether the signature b is the key's over the hash.
-func (k *Record) check(b Base, hash []byte) error {
+func (k *Record) check(b Base, hash [sha256.Size]byte) error {
 	if !strings.HasPrefix(b.Algorithm, k.Type+"-") {
 		return permanent("key of another type")
 	}
@@ -139,100 +134,12 @@ func (k *Record) check(b Base, hash []byte) error {
 		if k.Bits > maxBits {
 			return &Error{Policy, "key too long"}
 		}
-		ok = rsa.VerifyPKCS1v15(public, crypto.SHA256, hash, b.Signature) == nil
+		ok = rsa.VerifyPKCS1v15(public, crypto.SHA256, hash[:], b.Signature) == nil
 	case ed25519.PublicKey:
-		ok = ed25519.Verify(public, hash, b.Signature)
+		ok = ed25519.Verify(public, hash[:], b.Signature)
 	}
 	if !ok {
 		return &Error{Fail, "signature did not verify"}
 	}
 	return nil
-}
-
-// KeyName returns the name under which the key of a signature is published.
-//
-// https://www.rfc-editor.org/rfc/rfc6376#section-3.6.2.1
-func (b Base) KeyName() string {
-	return b.Selector + "._domainkey." + b.Domain
-}
-
-// Keys is what the DNS has at one key name.
-type Keys struct {
-	records []string
-	err     error
-}
-
-// FetchKeys looks each of the names up once, a few at a time, and returns when
-// all have an answer or ctx has ended.
-func FetchKeys(ctx context.Context, r dns.Resolver, names []string) map[string]Keys {
-	names = slices.Clone(names)
-	slices.Sort(names)
-	names = slices.Compact(names)
-	answers := make([]Keys, len(names))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, parallelism)
-	for i, name := range names {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			answers[i] = fetchKey(ctx, r, name)
-		})
-	}
-	wg.Wait()
-	found := make(map[string]Keys, len(names))
-	for i, name := range names {
-		found[name] = answers[i]
-	}
-	return found
-}
-
-func fetchKey(ctx context.Context, r dns.Resolver, name string) Keys {
-	if len(name) > maxDomain {
-		return Keys{err: permanent("key name too long")}
-	}
-	if ctx.Err() != nil {
-		return Keys{err: &Error{TempError, "key lookup timed out"}}
-	}
-	records, _, err := r.TXT(ctx, name)
-	switch {
-	case errors.Is(err, dns.ErrNotFound), errors.Is(err, dns.ErrNoData), err == nil && len(records) == 0:
-		return Keys{err: permanent("no key for signature")}
-	case err != nil:
-		return Keys{err: &Error{TempError, "key lookup failed"}}
-	}
-	return Keys{records: records[:min(len(records), maxRecords)]}
-}
-
-// Check tries the keys one after another until one of them verifies the
-// signature over the hash. The key is the one that verified or, with an error,
-// the one that came closest, if any. subdomain tells that the identity of the
-// signature lies in a subdomain of its domain, which a strict key forbids.
-func (k Keys) Check(b Base, hash []byte, subdomain bool) (*Record, error) {
-	if k.err != nil {
-		return nil, k.err
-	}
-	var closest *Record
-	var reason error
-	for _, record := range k.records {
-		key, err := ParseRecord(record)
-		if err == nil {
-			err = key.check(b, hash)
-		}
-		if err == nil && key.Strict && subdomain {
-			err = permanent("identity is not in the signing domain itself")
-		}
-		if err == nil {
-			return key, nil
-		}
-		if reason == nil || closest == nil && key != nil || isMismatch(err) {
-			closest, reason = key, err
-		}
-	}
-	return closest, reason
-}
-
-// isMismatch tells that a key did fit and the signature is not made with it.
-func isMismatch(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Result == Fail
 }

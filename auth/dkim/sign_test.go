@@ -214,8 +214,8 @@ func TestKeys(t *testing.T) {
 		if err != nil || !strings.HasPrefix(algorithm, record.Type) {
 			t.Errorf("%s key makes %s, %v", record.Type, algorithm, err)
 		}
-		hash := make([]byte, 32)
-		sig, err := SignHash(k, hash)
+		var hash [32]byte
+		sig, err := SignHash(k, hash[:])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,9 @@
 package dkim
 
 import (
+	"bytes"
 	"encoding/base64"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +28,8 @@ type Content struct {
 	BodyHash    []byte        // bh= decoded
 	HeaderCanon message.Canon // left half of c=
 	Body        message.BodySpec
-	Headers     []string // h= without white space; entries may be empty
-	Expires     int64    // x= in seconds since 1970, -1 when absent
+	Headers     string // h= without white space, names with colons between them
+	Expires     int64  // x= in seconds since 1970, -1 when absent
 }
 
 // clockSkew is how far ahead of our clock a signer's may be.
@@ -45,9 +45,8 @@ func ReadBase(tags message.Tags) (Base, error) {
 	b := Base{}
 	// What identifies the signature is read first, for the sake of reports
 	// about signatures that are refused.
-	prefix, _ := tags.Get("b")
-	prefix = message.RemoveSpace(prefix)
-	b.Prefix = prefix[:min(8, len(prefix))]
+	signature, _ := tags.Get("b")
+	b.Prefix = prefix(signature)
 	var err error
 	if b.Domain, err = domainTag(tags, "d", 2); err != nil {
 		return b, err
@@ -91,8 +90,18 @@ func ReadContent(tags message.Tags) (Content, error) {
 	if !ok {
 		return c, permanent("no tag h")
 	}
-	c.Headers = splitList(headers)
+	c.Headers = message.RemoveSpace(headers)
 	return c, nil
+}
+
+// prefix returns the first eight characters of a value without white space.
+func prefix(value string) string {
+	const length = 8
+	if start := value[:min(length, len(value))]; message.RemoveSpace(start) == start {
+		return start
+	}
+	value = message.RemoveSpace(value)
+	return value[:min(length, len(value))]
 }
 
 // CheckTime compares the time of signing and of expiry with the clock.
@@ -108,12 +117,19 @@ func (c Content) CheckTime(now time.Time) error {
 	return nil
 }
 
-// CheckBody compares the body hash of the signature with that of the message.
-func (c Content) CheckBody(h message.BodyHash) error {
+// CheckBody compares the body hash of the signature with that of the message,
+// whose hashing came to err.
+func (c Content) CheckBody(m *message.Message, err error) error {
+	var h message.BodyHash
+	if err == nil {
+		h, err = m.BodyHash(c.Body)
+	}
 	switch {
+	case err != nil:
+		return &Error{TempError, "message not readable"}
 	case h.Short:
 		return &Error{Fail, "body shorter than signed"}
-	case !slices.Equal(c.BodyHash, h.Sum[:]):
+	case !bytes.Equal(c.BodyHash, h.Sum[:]):
 		return &Error{Fail, "body hash did not verify"}
 	}
 	return nil
@@ -166,11 +182,17 @@ func base64Tag(tags message.Tags, name string) ([]byte, error) {
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-2.10
 func decodeBase64(value string) ([]byte, error) {
-	value = message.RemoveSpace(value)
-	for range 2 {
-		value = strings.TrimSuffix(value, "=")
+	var room [1 << 10]byte // enough for the keys and signatures in use
+	text := room[:0]
+	for i := range len(value) {
+		if c := value[i]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			text = append(text, c)
+		}
 	}
-	return base64.RawStdEncoding.DecodeString(value)
+	for range 2 {
+		text = bytes.TrimSuffix(text, []byte("="))
+	}
+	return base64.RawStdEncoding.AppendDecode(nil, text)
 }
 
 // numberTag reads an optional number, -1 when absent; one of more digits than

@@ -3,7 +3,6 @@ package dkim
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -37,8 +36,8 @@ type Options struct {
 // Verifier checks the DKIM signatures of messages. It is safe for concurrent
 // use.
 type Verifier struct {
-	resolver dns.Resolver
-	options  Options
+	keys    *KeyFetcher
+	options Options
 }
 
 // New returns a Verifier that finds keys through r.
@@ -52,7 +51,7 @@ func New(r dns.Resolver, o Options) *Verifier {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
 	}
-	return &Verifier{resolver: r, options: o}
+	return &Verifier{keys: NewKeyFetcher(r), options: o}
 }
 
 // attempt is one signature on its way to a result.
@@ -60,6 +59,7 @@ type attempt struct {
 	field  message.Field
 	tags   message.Tags
 	sig    signature
+	keys   Keys
 	err    error // why it does not pass, once that is known
 	result Result
 }
@@ -70,31 +70,32 @@ type attempt struct {
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-6.1
 func (v *Verifier) Verify(ctx context.Context, m *message.Message) []Result {
-	fields := m.Get("DKIM-Signature")
-	fields = fields[:min(len(fields), v.options.MaxSignatures)]
-	if len(fields) == 0 {
+	n := min(m.Count("DKIM-Signature"), v.options.MaxSignatures)
+	if n == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
+	ctx, cancel := dns.Within(ctx, v.options.Timeout)
 	defer cancel()
 
-	attempts := make([]*attempt, len(fields))
-	for i, f := range fields {
-		attempts[i] = v.begin(f)
+	attempts := make([]attempt, 0, n)
+	for f := range m.All("DKIM-Signature") {
+		if attempts = append(attempts, v.begin(f)); len(attempts) == n {
+			break
+		}
 	}
 	checkBodies(m, attempts)
-	keys := FetchKeys(ctx, v.resolver, keyNames(attempts))
-	results := make([]Result, len(attempts))
-	for i, a := range attempts {
-		a.finish(m, keys)
-		results[i] = a.result
+	v.fetchKeys(ctx, attempts)
+	results := make([]Result, n)
+	for i := range attempts {
+		attempts[i].finish(m)
+		results[i] = attempts[i].result
 	}
 	return results
 }
 
 // begin does all checks that need neither body nor DNS.
-func (v *Verifier) begin(f message.Field) *attempt {
-	a := &attempt{field: f}
+func (v *Verifier) begin(f message.Field) attempt {
+	a := attempt{field: f}
 	a.tags, a.err = message.ParseTags(f.RawValue())
 	if a.err != nil {
 		a.err = syntax(a.err.Error())
@@ -116,41 +117,40 @@ func (v *Verifier) begin(f message.Field) *attempt {
 }
 
 // checkBodies compares body hashes, all of them in one pass over the body.
-func checkBodies(m *message.Message, attempts []*attempt) {
-	var open []*attempt
-	var specs []message.BodySpec
-	for _, a := range attempts {
-		if a.err == nil {
-			open = append(open, a)
-			specs = append(specs, a.sig.Body)
+func checkBodies(m *message.Message, attempts []attempt) {
+	specs := make([]message.BodySpec, 0, len(attempts))
+	for i := range attempts {
+		if attempts[i].err == nil {
+			specs = append(specs, attempts[i].sig.Body)
 		}
 	}
-	hashes, err := m.BodyHashes(specs...)
-	for i, a := range open {
-		if err != nil {
-			a.err = &Error{TempError, "message not readable"}
-			continue
+	err := m.HashBody(specs...)
+	for i := range attempts {
+		if a := &attempts[i]; a.err == nil {
+			a.err = a.sig.CheckBody(m, err)
 		}
-		a.err = a.sig.CheckBody(hashes[i])
 	}
 }
 
-func keyNames(attempts []*attempt) []string {
-	var names []string
-	for _, a := range attempts {
+// fetchKeys gets the keys of the signatures that still have a chance.
+func (v *Verifier) fetchKeys(ctx context.Context, attempts []attempt) {
+	names := make([]string, len(attempts))
+	for i, a := range attempts {
 		if a.err == nil {
-			names = append(names, a.sig.KeyName())
+			names[i] = a.sig.KeyName()
 		}
 	}
-	return names
+	for i, keys := range v.keys.Fetch(ctx, names) {
+		attempts[i].keys = keys
+	}
 }
 
 // finish checks the signature itself and fills the result.
-func (a *attempt) finish(m *message.Message, keys map[string]Keys) {
+func (a *attempt) finish(m *message.Message) {
 	if a.err == nil {
 		hash := HeaderHash(m, a.sig.Content, a.field, a.tags)
 		var key *Record
-		key, a.err = keys[a.sig.KeyName()].Check(a.sig.Base, hash, a.sig.subdomain)
+		key, a.err = a.keys.Check(a.sig.Base, hash, a.sig.subdomain)
 		if key != nil {
 			a.result.KeyBits = key.Bits
 			a.result.Testing = key.Testing
@@ -168,16 +168,13 @@ func (a *attempt) finish(m *message.Message, keys map[string]Keys) {
 // tags signs: the header fields it names and then f itself without its b=.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.7
-func HeaderHash(m *message.Message, c Content, f message.Field, tags message.Tags) []byte {
-	h := sha256.New()
-	var buf []byte
-	for _, signed := range m.Select(c.Headers, f.Offset) {
-		buf = c.HeaderCanon.AppendField(buf[:0], signed)
-		h.Write(buf)
+func HeaderHash(m *message.Message, c Content, f message.Field, tags message.Tags) [sha256.Size]byte {
+	h := message.NewHasher()
+	defer h.Release()
+	for signed := range m.Select(c.Headers, f.Offset) {
+		h.Add(c.HeaderCanon, signed)
 	}
-	buf = c.HeaderCanon.AppendField(buf[:0], f.WithValue(tags.Without("b")))
-	h.Write(buf[:len(buf)-len("\r\n")])
-	return h.Sum(nil)
+	return h.Sum(c.HeaderCanon, f, tags)
 }
 
 // signature is a DKIM-Signature field.
@@ -204,16 +201,18 @@ func readSignature(tags message.Tags) (signature, error) {
 	if err != nil {
 		return s, err
 	}
-	if slices.Contains(s.Headers, "") {
-		return s, syntax("malformed tag h")
+	signsFrom := false
+	for name := range strings.SplitSeq(s.Headers, ":") {
+		if name == "" {
+			return s, syntax("malformed tag h")
+		}
+		signsFrom = signsFrom || strings.EqualFold(name, "from")
 	}
-	if !slices.ContainsFunc(s.Headers, isFrom) {
+	if !signsFrom {
 		return s, permanent("from field not signed")
 	}
 	return s, s.readIdentity(tags)
 }
-
-func isFrom(name string) bool { return strings.EqualFold(name, "from") }
 
 // readIdentity checks that the domain of i= is d= or below it.
 func (s *signature) readIdentity(tags message.Tags) error {

@@ -197,7 +197,7 @@ func FuzzSignature(f *testing.F) {
 		f.Add(strings.ReplaceAll(s, "BH", "AAAA"))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		tags, err := message.ParseTags([]byte(text))
+		tags, err := message.ParseTags(text)
 		if err != nil {
 			return
 		}

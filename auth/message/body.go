@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync"
 )
 
 // WholeBody is the BodySpec limit that hashes the body to its end.
@@ -32,59 +33,93 @@ type BodyHash struct {
 
 const copyBuffer = 32 << 10
 
-// BodyHashes returns the hash for each spec in the same order. All of them are
-// computed in one pass over the body, with one hash state for each
-// canonicalisation, however many limits there are; results are remembered. The
-// error is that of the message's source.
-func (m *Message) BodyHashes(specs ...BodySpec) ([]BodyHash, error) {
+// specHash is a hash that is known.
+type specHash struct {
+	spec BodySpec
+	hash BodyHash
+}
+
+// HashBody computes the hash for each spec, all of them in one pass over the
+// body, with one hash state for each canonicalisation, however many limits
+// there are. BodyHash then has them. The error is that of the message's source.
+func (m *Message) HashBody(specs ...BodySpec) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var missing []BodySpec
-	for _, s := range specs {
-		s.Limit = max(s.Limit, WholeBody)
-		if _, ok := m.hashes[s]; !ok {
-			missing = append(missing, s)
+	if !slices.ContainsFunc(specs, func(s BodySpec) bool { _, ok := m.known(s); return !ok }) {
+		return nil
+	}
+	return m.hashBody(specs)
+}
+
+// BodyHash returns the hash for a spec, by a pass over the body unless it is
+// known. The error is that of the message's source.
+func (m *Message) BodyHash(s BodySpec) (BodyHash, error) {
+	if err := m.HashBody(s); err != nil {
+		return BodyHash{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h, _ := m.known(s)
+	return h, nil
+}
+
+func (m *Message) known(s BodySpec) (h BodyHash, ok bool) {
+	s.Limit = max(s.Limit, WholeBody)
+	for i := range m.hashes {
+		if m.hashes[i].spec == s {
+			return m.hashes[i].hash, true
 		}
 	}
-	if len(missing) > 0 {
-		if err := m.hashBody(missing); err != nil {
-			return nil, err
-		}
-	}
-	hashes := make([]BodyHash, len(specs))
-	for i, s := range specs {
-		s.Limit = max(s.Limit, WholeBody)
-		hashes[i] = m.hashes[s]
-	}
-	return hashes, nil
+	return BodyHash{}, false
 }
 
 // RelaxedBodyHash returns the SHA-256 of the whole relaxed body, which stays
 // the same when a relay changes white space on the way.
 func (m *Message) RelaxedBodyHash() ([sha256.Size]byte, error) {
-	h, err := m.BodyHashes(BodySpec{Canon: Relaxed, Limit: WholeBody})
-	if err != nil {
-		return [sha256.Size]byte{}, err
-	}
-	return h[0].Sum, nil
+	h, err := m.BodyHash(BodySpec{Canon: Relaxed, Limit: WholeBody})
+	return h.Sum, err
 }
+
+// pass is what one pass over a body works with.
+type pass struct {
+	in     [copyBuffer]byte
+	bodies [2]body // by Canon
+}
+
+// passes lends what a pass needs.
+var passes = sync.Pool{New: func() any {
+	p := new(pass)
+	for c := range p.bodies {
+		p.bodies[c] = body{out: make([]byte, 0, bodyBuffer), digest: digest{canon: Canon(c), hash: sha256.New()}}
+	}
+	return p
+}}
 
 // hashBody reads the body once. The whole relaxed hash is always among the
 // results because every message needs it for its identity.
 func (m *Message) hashBody(specs []BodySpec) error {
-	specs = append(specs, BodySpec{Canon: Relaxed, Limit: WholeBody})
-	var bodies []*body
-	for _, c := range []Canon{Simple, Relaxed} {
-		if d := newDigest(c, specs); d != nil {
-			out := make([]byte, 0, min(bodyBuffer, m.bodySize+2))
-			bodies = append(bodies, &body{relaxed: c == Relaxed, digest: d, out: out})
+	p := passes.Get().(*pass)
+	defer passes.Put(p)
+	wanted := [len(p.bodies)]bool{Relaxed: true}
+	for c := range p.bodies {
+		p.bodies[c].reset()
+	}
+	for _, s := range specs {
+		wanted[s.Canon] = true
+		if s.Limit >= 0 {
+			d := &p.bodies[s.Canon].digest
+			d.limits = append(d.limits, s.Limit)
 		}
 	}
-	r, buf := m.Body(), make([]byte, min(copyBuffer, m.bodySize+1))
-	for {
-		n, err := r.Read(buf)
-		for _, b := range bodies {
-			b.write(buf[:n])
+	for c := range p.bodies {
+		p.bodies[c].digest.sortLimits()
+	}
+	for r := m.Body(); ; {
+		n, err := r.Read(p.in[:])
+		for c := range p.bodies {
+			if wanted[c] {
+				p.bodies[c].write(p.in[:n])
+			}
 		}
 		if err == io.EOF {
 			break
@@ -93,10 +128,10 @@ func (m *Message) hashBody(specs []BodySpec) error {
 			return fmt.Errorf("read body: %w", err)
 		}
 	}
-	for _, b := range bodies {
-		b.close()
-		for limit, h := range b.digest.done {
-			m.hashes[BodySpec{Canon: b.digest.canon, Limit: limit}] = h
+	for c := range p.bodies {
+		if wanted[c] {
+			p.bodies[c].close()
+			m.hashes = append(m.hashes, p.bodies[c].digest.done...)
 		}
 	}
 	return nil
@@ -108,28 +143,17 @@ type digest struct {
 	hash   hash.Hash
 	size   int64
 	limits []int64 // still ahead, ascending
-	done   map[int64]BodyHash
+	done   []specHash
 }
 
-// newDigest returns nil when no spec asks for the canonicalisation.
-func newDigest(c Canon, specs []BodySpec) *digest {
-	d := &digest{canon: c, hash: sha256.New(), done: map[int64]BodyHash{}}
-	wanted := false
-	for _, s := range specs {
-		if s.Canon != c {
-			continue
-		}
-		wanted = true
-		if s.Limit >= 0 {
-			d.limits = append(d.limits, s.Limit)
-		}
-	}
-	if !wanted {
-		return nil
-	}
+func (d *digest) reset() {
+	d.hash.Reset()
+	d.size, d.limits, d.done = 0, nil, d.done[:0]
+}
+
+func (d *digest) sortLimits() {
 	slices.SortFunc(d.limits, cmp.Compare)
 	d.limits = slices.Compact(d.limits)
-	return d
 }
 
 func (d *digest) write(p []byte) {
@@ -146,13 +170,14 @@ func (d *digest) write(p []byte) {
 }
 
 func (d *digest) note(limit int64) {
-	d.done[limit] = BodyHash{Sum: [sha256.Size]byte(d.hash.Sum(nil))}
+	d.done = append(d.done, specHash{spec: BodySpec{Canon: d.canon, Limit: limit}})
+	d.hash.Sum(d.done[len(d.done)-1].hash.Sum[:0])
 }
 
 func (d *digest) close() {
 	d.write(nil) // a limit of zero
 	for _, limit := range d.limits {
-		d.done[limit] = BodyHash{Short: true}
+		d.done = append(d.done, specHash{BodySpec{Canon: d.canon, Limit: limit}, BodyHash{Short: true}})
 	}
 	d.note(WholeBody)
 }

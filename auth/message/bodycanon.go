@@ -10,14 +10,18 @@ const bodyBuffer = 16 << 10
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.4.3
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.4.4
 type body struct {
-	relaxed bool
-	digest  *digest
+	digest digest
 
 	out     []byte
 	held    int64 // line ends not yet written
 	space   bool  // white space not yet written (relaxed)
 	cr      bool  // a CR whose next byte is not known yet
 	content bool  // something has been written
+}
+
+func (b *body) reset() {
+	b.digest.reset()
+	*b = body{digest: b.digest, out: b.out[:0]}
 }
 
 func (b *body) write(p []byte) {
@@ -53,7 +57,7 @@ func lineLength(p []byte) int {
 // line writes a piece of a line.
 func (b *body) line(p []byte) {
 	b.endCR()
-	if !b.relaxed {
+	if b.digest.canon == Simple {
 		b.begin()
 		b.reserve(len(p))
 		b.out = append(b.out, p...)
@@ -129,7 +133,7 @@ func (b *body) flush() {
 // simple and nothing at all when relaxed.
 func (b *body) close() {
 	b.endCR()
-	if b.content || !b.relaxed {
+	if b.content || b.digest.canon == Simple {
 		b.reserve(2)
 		b.out = append(b.out, '\r', '\n')
 	}

@@ -1,7 +1,5 @@
 package message
 
-import "bytes"
-
 // Canon is a canonicalisation algorithm of header or body.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.4
@@ -35,45 +33,76 @@ func (c Canon) String() string {
 // AppendField appends the canonical form of a field, CRLF included, to dst.
 func (c Canon) AppendField(dst []byte, f Field) []byte {
 	if c == Relaxed {
-		return appendRelaxed(dst, f)
+		return appendRelaxed(dst, f.Name, f.RawValue(), "")
 	}
-	return appendSimple(dst, f.Raw)
+	return appendSimple(dst, f.Raw, "")
 }
 
-// appendSimple changes nothing but a line end without CR or a missing one.
+// AppendUnsigned is AppendField for a signature field with these tags, without
+// the value of b= and without the CRLF: what a signature covers of its own
+// field.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-3.7
+func (c Canon) AppendUnsigned(dst []byte, f Field, tags Tags) []byte {
+	before, after := tags.around("b")
+	if c == Relaxed {
+		dst = appendRelaxed(dst, f.Name, before, after)
+	} else {
+		head := len(f.Raw) - len(f.RawValue())
+		dst = appendSimple(dst, f.Raw[:head+len(before)], after)
+	}
+	return dst[:len(dst)-len("\r\n")]
+}
+
+// appendSimple changes nothing but a line end without CR or a missing one. The
+// field comes in two pieces.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.4.1
-func appendSimple(dst, raw []byte) []byte {
-	for line := range bytes.Lines(raw) {
-		line = bytes.TrimSuffix(line, []byte("\n"))
-		dst = append(dst, bytes.TrimSuffix(line, []byte("\r"))...)
-		dst = append(dst, '\r', '\n')
+func appendSimple(dst []byte, before, after string) []byte {
+	last := byte(0)
+	for _, piece := range [...]string{before, after} {
+		for i := range len(piece) {
+			if piece[i] == '\n' && last != '\r' {
+				dst = append(dst, '\r')
+			}
+			last = piece[i]
+			dst = append(dst, last)
+		}
 	}
-	return dst
+	switch last {
+	case '\n':
+		return dst
+	case '\r':
+		return append(dst, '\n')
+	}
+	return append(dst, '\r', '\n')
 }
 
 // appendRelaxed lower-cases the name, unfolds, and makes each run of white
-// space one space or, around colon and line end, nothing.
+// space one space or, around colon and line end, nothing. The value comes in
+// two pieces, the first of which does not end in a CR.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.4.2
-func appendRelaxed(dst []byte, f Field) []byte {
-	for i := range len(f.Name) {
-		dst = append(dst, lower(f.Name[i]))
+func appendRelaxed(dst []byte, name, before, after string) []byte {
+	for i := range len(name) {
+		dst = append(dst, lower(name[i]))
 	}
 	dst = append(dst, ':')
-	value := f.RawValue()
 	space, started := false, false
-	for i, c := range value {
-		switch {
-		case isSpace(c):
-			space = true
-		case c == '\n', c == '\r' && i+1 < len(value) && value[i+1] == '\n':
-		default:
-			if space && started {
-				dst = append(dst, ' ')
+	for _, piece := range [...]string{before, after} {
+		for i := range len(piece) {
+			c := piece[i]
+			switch {
+			case isSpace(c):
+				space = true
+			case c == '\n', c == '\r' && i+1 < len(piece) && piece[i+1] == '\n':
+			default:
+				if space && started {
+					dst = append(dst, ' ')
+				}
+				dst = append(dst, c)
+				space, started = false, true
 			}
-			dst = append(dst, c)
-			space, started = false, true
 		}
 	}
 	return append(dst, '\r', '\n')

@@ -4,11 +4,14 @@
 package message
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 )
@@ -24,6 +27,9 @@ const (
 	defaultFields      = 1000
 	readBuffer         = 8 << 10
 )
+
+// headers lends buffers to read headers into.
+var headers = sync.Pool{New: func() any { return new(make([]byte, 0, 2*readBuffer)) }}
 
 // Limits bounds what Read accepts. Zero values mean the defaults.
 type Limits struct {
@@ -47,10 +53,10 @@ type Message struct {
 	source     io.ReaderAt
 	bodyOffset int64
 	bodySize   int64
-	byName     map[string][]int // lower-case name to positions in Fields
+	order      []int32 // positions in Fields of those with a name, sorted by it
 
 	mu     sync.Mutex
-	hashes map[BodySpec]BodyHash
+	hashes []specHash
 }
 
 // Read parses the header of the size bytes in r. The source must stay readable
@@ -64,45 +70,58 @@ func Read(r io.ReaderAt, size int64, o Limits) (*Message, error) {
 	if o.Fields <= 0 {
 		o.Fields = defaultFields
 	}
-	header, bodyOffset, err := readHeader(io.NewSectionReader(r, 0, size), o.HeaderBytes)
+	header, bodyOffset, err := readHeader(r, size, o.HeaderBytes)
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{
-		source:     r,
-		bodyOffset: bodyOffset,
-		bodySize:   max(0, size-bodyOffset),
-		byName:     map[string][]int{},
-		hashes:     map[BodySpec]BodyHash{},
-	}
+	m := &Message{source: r, bodyOffset: bodyOffset, bodySize: max(0, size-bodyOffset)}
 	if err := m.split(header, o.Fields); err != nil {
 		return nil, err
 	}
+	m.index()
 	return m, nil
 }
 
 // readHeader returns the header block and the offset at which the body starts.
-func readHeader(r io.Reader, limit int) (header []byte, bodyOffset int64, err error) {
-	br := bufio.NewReaderSize(r, readBuffer)
-	atLineStart := true
-	for {
-		piece, err := br.ReadSlice('\n')
-		if atLineStart && isLineEnd(piece) {
-			return header, int64(len(header) + len(piece)), nil
+func readHeader(r io.ReaderAt, size int64, limit int) (header string, bodyOffset int64, err error) {
+	lent := headers.Get().(*[]byte)
+	defer headers.Put(lent)
+	buf := (*lent)[:0]
+	line := 0 // start of the first line whose end has not been seen
+	for err == nil {
+		buf, err = readPiece(buf, r, size)
+		for i := bytes.IndexByte(buf[line:], '\n'); i >= 0; i = bytes.IndexByte(buf[line:], '\n') {
+			end := line + i + 1
+			if isLineEnd(buf[line:end]) {
+				return string(buf[:line]), int64(end), nil
+			}
+			if line = end; line > limit {
+				break
+			}
 		}
-		if len(header)+len(piece) > limit {
-			return nil, 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
-		}
-		header = append(header, piece...)
-		atLineStart = err == nil
-		switch {
-		case err == nil || errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF):
-			return header, int64(len(header)), nil
-		default:
-			return nil, 0, fmt.Errorf("read header: %w", err)
+		if len(buf) > limit && string(buf[limit:]) != "\r" {
+			return "", 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
 		}
 	}
+	if !errors.Is(err, io.EOF) {
+		return "", 0, fmt.Errorf("read header: %w", err)
+	}
+	return string(buf), int64(len(buf)), nil
+}
+
+// readPiece appends what stands behind buf in r, at most readBuffer octets.
+func readPiece(buf []byte, r io.ReaderAt, size int64) ([]byte, error) {
+	have := len(buf)
+	want := int(min(readBuffer, size-int64(have)))
+	if want <= 0 {
+		return buf, io.EOF
+	}
+	buf = slices.Grow(buf, want)
+	n, err := r.ReadAt(buf[have:have+want], int64(have))
+	if n == want {
+		err = nil
+	}
+	return buf[:have+n], err
 }
 
 func isLineEnd(line []byte) bool {
@@ -111,7 +130,8 @@ func isLineEnd(line []byte) bool {
 
 // split cuts the header block into fields: a line that starts with white space
 // continues the field above it.
-func (m *Message) split(header []byte, limit int) error {
+func (m *Message) split(header string, limit int) error {
+	m.Fields = make([]Field, 0, min(strings.Count(header, "\n")+1, limit))
 	for start := 0; start < len(header); {
 		end := nextLine(header, start)
 		for end < len(header) && isSpace(header[end]) {
@@ -120,74 +140,103 @@ func (m *Message) split(header []byte, limit int) error {
 		if len(m.Fields) == limit {
 			return fmt.Errorf("%w: more than %d fields", ErrTooLarge, limit)
 		}
-		m.add(NewField(header[start:end:end], int64(start)))
+		f := NewField(header[start:end], int64(start))
+		if f.Name == "" && m.Defect == nil {
+			m.Defect = fmt.Errorf("%w at offset %d", errMalformed, start)
+		}
+		m.Fields = append(m.Fields, f)
 		start = end
 	}
 	return nil
 }
 
-func nextLine(b []byte, from int) int {
-	if i := bytes.IndexByte(b[from:], '\n'); i >= 0 {
+func nextLine(s string, from int) int {
+	if i := strings.IndexByte(s[from:], '\n'); i >= 0 {
 		return from + i + 1
 	}
-	return len(b)
+	return len(s)
 }
 
-func (m *Message) add(f Field) {
-	if f.Name == "" {
-		if m.Defect == nil {
-			m.Defect = fmt.Errorf("%w at offset %d", errMalformed, f.Offset)
+// index sorts the positions of the fields by their names.
+func (m *Message) index() {
+	m.order = make([]int32, 0, len(m.Fields))
+	for i, f := range m.Fields {
+		if f.Name != "" {
+			m.order = append(m.order, int32(i))
 		}
-	} else {
-		key := strings.ToLower(f.Name)
-		m.byName[key] = append(m.byName[key], len(m.Fields))
 	}
-	m.Fields = append(m.Fields, f)
+	slices.SortFunc(m.order, func(a, b int32) int {
+		return cmp.Or(compareFold(m.Fields[a].Name, m.Fields[b].Name), cmp.Compare(a, b))
+	})
 }
 
-// Get returns the fields of that name, in any case, from top to bottom.
-func (m *Message) Get(name string) []Field {
-	at := m.byName[strings.ToLower(name)]
-	fields := make([]Field, len(at))
-	for i, n := range at {
-		fields[i] = m.Fields[n]
+// compareFold orders names without regard to the case of ASCII letters.
+func compareFold(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if c := cmp.Compare(lower(a[i]), lower(b[i])); c != 0 {
+			return c
+		}
 	}
-	return fields
+	return cmp.Compare(len(a), len(b))
 }
+
+// named returns where the fields of a name begin and end in order.
+func (m *Message) named(name string) (from, to int) {
+	from = sort.Search(len(m.order), func(i int) bool { return compareFold(m.Fields[m.order[i]].Name, name) >= 0 })
+	to = from + sort.Search(len(m.order)-from, func(i int) bool { return compareFold(m.Fields[m.order[from+i]].Name, name) > 0 })
+	return from, to
+}
+
+// All yields the fields of that name, in any case, from top to bottom.
+func (m *Message) All(name string) iter.Seq[Field] {
+	from, to := m.named(name)
+	return func(yield func(Field) bool) {
+		for _, at := range m.order[from:to] {
+			if !yield(m.Fields[at]) {
+				return
+			}
+		}
+	}
+}
+
+// Get returns the fields that All yields.
+func (m *Message) Get(name string) []Field { return slices.Collect(m.All(name)) }
 
 // Count returns how many fields have that name, in any case.
 func (m *Message) Count(name string) int {
-	return len(m.byName[strings.ToLower(name)])
+	from, to := m.named(name)
+	return to - from
 }
 
-// Select returns the fields that a list of signed names stands for: each
-// mention of a name takes the lowest field of that name not taken yet, and a
-// mention for which no field is left stands for nothing. The field at offset
-// except, the signature being checked, is never taken; -1 excepts none.
+// Select yields the fields that a colon-separated list of signed names stands
+// for: each mention of a name takes the lowest field of that name not taken
+// yet, and a mention for which no field is left stands for nothing. The field
+// at offset except, the signature being checked, is never taken; -1 excepts
+// none.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-5.4.2
-func (m *Message) Select(names []string, except int64) []Field {
-	var fields []Field
-	left := map[string]int{}
-	for _, name := range names {
-		key := strings.ToLower(name)
-		at := m.byName[key]
-		n, seen := left[key]
-		if !seen {
-			n = len(at)
-		}
-		if n > 0 && m.Fields[at[n-1]].Offset == except {
-			n--
-		}
-		if n > 0 {
-			n--
-			fields = append(fields, m.Fields[at[n]])
-		}
-		if len(at) > 0 {
-			left[key] = n
+func (m *Message) Select(names string, except int64) iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		taken := make([]int, len(m.order)) // by the place where a name begins
+		for name := range strings.SplitSeq(names, ":") {
+			from, to := m.named(name)
+			if from == to {
+				continue
+			}
+			next := to - taken[from] - 1
+			if next >= from && m.Fields[m.order[next]].Offset == except {
+				taken[from]++
+				next--
+			}
+			if next < from {
+				continue
+			}
+			taken[from]++
+			if !yield(m.Fields[m.order[next]]) {
+				return
+			}
 		}
 	}
-	return fields
 }
 
 // Body returns a new reader of the raw body, at its start.

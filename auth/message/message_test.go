@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 			var got []string
 			for _, f := range m.Fields {
 				got = append(got, f.Name+"|"+f.Value())
-				if end := f.Offset + int64(len(f.Raw)); tt.raw[f.Offset:end] != string(f.Raw) {
+				if end := f.Offset + int64(len(f.Raw)); tt.raw[f.Offset:end] != f.Raw {
 					t.Errorf("field %q is not at offset %d", f.Raw, f.Offset)
 				}
 			}
@@ -174,7 +174,7 @@ func TestSelect(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, f := range m.Select(strings.Fields(tt.names), tt.except) {
+		for f := range m.Select(strings.ReplaceAll(tt.names, " ", ":"), tt.except) {
 			got = append(got, f.Value())
 		}
 		if s := strings.Join(got, " "); s != tt.want {
@@ -247,9 +247,9 @@ func checkIdempotent(t *testing.T, f Field) {
 	}
 	for _, c := range []Canon{Simple, Relaxed} {
 		once := c.AppendField(nil, f)
-		twice := c.AppendField(nil, NewField(once, 0))
-		if !bytes.Equal(once, twice) && !bytes.Contains(f.Raw, []byte("\r\r")) && !bytes.Contains(f.Raw, []byte("\r ")) &&
-			!bytes.Contains(f.Raw, []byte("\r\t")) && !bytes.HasSuffix(f.Raw, []byte("\r")) {
+		twice := c.AppendField(nil, NewField(string(once), 0))
+		if !bytes.Equal(once, twice) && !strings.Contains(f.Raw, "\r\r") && !strings.Contains(f.Raw, "\r ") &&
+			!strings.Contains(f.Raw, "\r\t") && !strings.HasSuffix(f.Raw, "\r") {
 			t.Fatalf("%v: %q then %q", c, once, twice)
 		}
 	}

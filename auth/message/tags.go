@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,36 +11,38 @@ var (
 	errNoTag     = errors.New("tag list without tag")
 	errTagName   = errors.New("malformed tag name")
 	errTagNoSign = errors.New("tag without equals sign")
+	errManyTags  = errors.New("too many tags")
 )
 
-// maxTagName bounds names because they are quoted in errors.
-const maxTagName = 64
+const (
+	maxTagName = 64  // names are quoted in errors
+	maxTags    = 100 // of one list
+)
 
 // Tags is a parsed tag=value list of a signature field or key record. Names
 // and values are case-sensitive.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.2
 type Tags struct {
-	source []byte
-	first  string
-	tags   map[string]tag
+	source string
+	tags   []tag
 }
 
 type tag struct {
-	value      string
-	start, end int // of the value with its white space in the source
+	name, value string
+	start, end  int // of the value with its white space in the source
 }
 
-// ParseTags reads a tag list. It refuses a list with a duplicate name, with an
-// empty entry other than one after the last semicolon, or with characters that
-// a value may not have. UTF-8 is allowed in values.
+// ParseTags reads a tag list. It refuses a list with a duplicate name, with more
+// than 100 tags, with an empty entry other than one after the last semicolon, or
+// with characters that a value may not have. UTF-8 is allowed in values.
 //
 // https://www.rfc-editor.org/rfc/rfc8616#section-4
-func ParseTags(source []byte) (Tags, error) {
-	t := Tags{source: source, tags: map[string]tag{}}
+func ParseTags(source string) (Tags, error) {
+	t := Tags{source: source, tags: make([]tag, 0, min(strings.Count(source, ";")+1, maxTags))}
 	for start := 0; ; {
 		end := len(source)
-		if i := bytes.IndexByte(source[start:], ';'); i >= 0 {
+		if i := strings.IndexByte(source[start:], ';'); i >= 0 {
 			end = start + i
 		}
 		last := end == len(source)
@@ -63,48 +64,58 @@ func (t *Tags) add(start, end int) error {
 	if isBlank(spec) {
 		return errNoTag
 	}
-	equals := bytes.IndexByte(spec, '=')
-	if equals < 0 {
+	name, value, found := strings.Cut(spec, "=")
+	if !found {
 		return errTagNoSign
 	}
-	name := string(trimSpace(spec[:equals]))
-	if !isTagName(name) {
+	g := tag{name: trimSpace(name), value: trimSpace(value), start: end - len(value), end: end}
+	if !isTagName(g.name) {
 		return errTagName
 	}
-	if _, ok := t.tags[name]; ok {
-		return fmt.Errorf("duplicate tag %s", name)
+	if _, ok := t.Get(g.name); ok {
+		return fmt.Errorf("duplicate tag %s", g.name)
 	}
-	value := trimSpace(spec[equals+1:])
-	if !isTagValue(value) {
-		return fmt.Errorf("malformed value of tag %s", name)
+	if !isTagValue(g.value) {
+		return fmt.Errorf("malformed value of tag %s", g.name)
 	}
-	if len(t.tags) == 0 {
-		t.first = name
+	if len(t.tags) == maxTags {
+		return errManyTags
 	}
-	t.tags[name] = tag{value: string(value), start: start + equals + 1, end: end}
+	t.tags = append(t.tags, g)
+	return nil
+}
+
+// find returns the tag of that name, nil when it is not there.
+func (t Tags) find(name string) *tag {
+	for i := range t.tags {
+		if t.tags[i].name == name {
+			return &t.tags[i]
+		}
+	}
 	return nil
 }
 
 // Get returns the value of a tag without the white space around it, and
 // whether the tag is there.
 func (t Tags) Get(name string) (value string, ok bool) {
-	g, ok := t.tags[name]
-	return g.value, ok
+	if g := t.find(name); g != nil {
+		return g.value, true
+	}
+	return "", false
 }
 
 // First returns the name of the first tag.
-func (t Tags) First() string { return t.first }
+func (t Tags) First() string { return t.tags[0].name }
 
-// Without returns the source with the value of one tag taken out, the white
-// space around it included.
+// around returns what stands in the source before and behind the value of a
+// tag and the white space around it.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-3.5
-func (t Tags) Without(name string) []byte {
-	g, ok := t.tags[name]
-	if !ok {
-		return t.source
+func (t Tags) around(name string) (before, after string) {
+	if g := t.find(name); g != nil {
+		return t.source[:g.start], t.source[g.end:]
 	}
-	return append(t.source[:g.start:g.start], t.source[g.end:]...)
+	return t.source, ""
 }
 
 // RemoveSpace takes all white space and line ends out of a tag value: those of
@@ -121,9 +132,9 @@ func RemoveSpace(s string) string {
 	}, s)
 }
 
-func trimSpace(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+func trimSpace(s string) string { return strings.Trim(s, " \t\r\n") }
 
-func isBlank(b []byte) bool { return len(trimSpace(b)) == 0 }
+func isBlank(s string) bool { return trimSpace(s) == "" }
 
 func isBlankByte(c byte) bool { return isSpace(c) || c == '\r' || c == '\n' }
 
@@ -138,11 +149,11 @@ func isTagName(name string) bool {
 	return name != "" && len(name) <= maxTagName
 }
 
-func isTagValue(value []byte) bool {
-	for _, c := range value {
-		if c == 0x7f || c < ' ' && !isBlankByte(c) {
+func isTagValue(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c == 0x7f || c < ' ' && !isBlankByte(c) {
 			return false
 		}
 	}
-	return utf8.Valid(value)
+	return utf8.ValidString(value)
 }

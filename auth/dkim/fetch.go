@@ -1,0 +1,151 @@
+package dkim
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mxdesk/mxdesk/auth/dns"
+)
+
+const (
+	maxRecords  = 10 // records looked at for one selector
+	parallelism = 8  // lookups at a time for one message
+
+	maxRemembered = 1000    // records whose meaning is remembered
+	maxText       = 2 << 10 // octets of one of them
+)
+
+// KeyName returns the name under which the key of a signature is published.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-3.6.2.1
+func (b Base) KeyName() string {
+	return b.Selector + "._domainkey." + b.Domain
+}
+
+// KeyFetcher looks keys up, and remembers what their records mean. It is safe
+// for concurrent use.
+type KeyFetcher struct {
+	resolver dns.Resolver
+
+	mu      sync.Mutex
+	records map[string]*Record // by their texts
+}
+
+// NewKeyFetcher returns a KeyFetcher that asks r.
+func NewKeyFetcher(r dns.Resolver) *KeyFetcher {
+	return &KeyFetcher{resolver: r, records: make(map[string]*Record)}
+}
+
+// Keys is what the DNS has at one key name.
+type Keys struct {
+	fetcher *KeyFetcher
+	records []string
+	err     error
+}
+
+// Fetch looks each of the names up once, a few at a time, and returns what is
+// there in the order of the names when all have an answer or ctx has ended. An
+// empty name stands for nothing to look up.
+func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
+	answers := make([]Keys, len(names))
+	distinct := make([]int, 0, len(names))
+	for i, name := range names {
+		if name != "" && slices.Index(names, name) == i {
+			distinct = append(distinct, i)
+		}
+	}
+	var next atomic.Int32
+	work := func() {
+		for n := int(next.Add(1)); n <= len(distinct); n = int(next.Add(1)) {
+			i := distinct[n-1]
+			answers[i] = f.fetch(ctx, names[i])
+		}
+	}
+	var others sync.WaitGroup
+	for range min(len(distinct), parallelism) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+	for i, name := range names {
+		answers[i] = answers[slices.Index(names, name)]
+	}
+	return answers
+}
+
+func (f *KeyFetcher) fetch(ctx context.Context, name string) Keys {
+	if len(name) > maxDomain {
+		return Keys{err: permanent("key name too long")}
+	}
+	if ctx.Err() != nil {
+		return Keys{err: &Error{TempError, "key lookup timed out"}}
+	}
+	records, _, err := f.resolver.TXT(ctx, name)
+	switch {
+	case errors.Is(err, dns.ErrNotFound), errors.Is(err, dns.ErrNoData), err == nil && len(records) == 0:
+		return Keys{err: permanent("no key for signature")}
+	case err != nil:
+		return Keys{err: &Error{TempError, "key lookup failed"}}
+	}
+	return Keys{fetcher: f, records: records[:min(len(records), maxRecords)]}
+}
+
+// parse is ParseRecord for a record that may have been seen before: signers use
+// one key for long.
+func (f *KeyFetcher) parse(text string) (*Record, error) {
+	f.mu.Lock()
+	known := f.records[text]
+	f.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	record, err := ParseRecord(text)
+	if err != nil || len(text) > maxText {
+		return record, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.records) >= maxRemembered {
+		clear(f.records) // it fills again with those in use
+	}
+	f.records[text] = record
+	return record, nil
+}
+
+// Check tries the keys one after another until one of them verifies the
+// signature over the hash. The key is the one that verified or, with an error,
+// the one that came closest, if any. subdomain tells that the identity of the
+// signature lies in a subdomain of its domain, which a strict key forbids.
+func (k Keys) Check(b Base, hash [sha256.Size]byte, subdomain bool) (*Record, error) {
+	if k.err != nil {
+		return nil, k.err
+	}
+	var closest *Record
+	var reason error
+	for _, record := range k.records {
+		key, err := k.fetcher.parse(record)
+		if err == nil {
+			err = key.check(b, hash)
+		}
+		if err == nil && key.Strict && subdomain {
+			err = permanent("identity is not in the signing domain itself")
+		}
+		if err == nil {
+			return key, nil
+		}
+		if reason == nil || closest == nil && key != nil || isMismatch(err) {
+			closest, reason = key, err
+		}
+	}
+	return closest, reason
+}
+
+// isMismatch tells that a key did fit and the signature is not made with it.
+func isMismatch(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Result == Fail
+}
