@@ -92,16 +92,18 @@ func New(r dns.Resolver, o Options) *Verifier {
 type check struct {
 	*Verifier
 	env     *ticketing.Envelope
+	end     time.Time // of the whole verification
 	message *message.Message
 	author  author
 
-	spf   spf.Result
-	dkim  []dkim.Result
-	arc   arc.Result
-	dmarc dmarc.Result
-	iprev ticketing.IPRevResult
-	helo  ticketing.HeloResult
-	lists ticketing.ListsResult
+	spf    spf.Result
+	dkim   []dkim.Result
+	arc    arc.Result
+	dmarc  dmarc.Result
+	iprev  ticketing.IPRevResult
+	helo   ticketing.HeloResult
+	lists  ticketing.ListsResult
+	others sync.WaitGroup // mechanisms under way
 	// vouched tells that a trusted sealer saw the mail pass.
 	vouched bool
 }
@@ -111,9 +113,6 @@ type check struct {
 // resolver heeds deadlines.
 func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw ticketing.Raw) *ticketing.Verdict {
 	start := v.options.Now()
-	parent := ctx
-	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
-	defer cancel()
 	c := v.begin(env)
 	m, err := message.Read(raw, raw.Size(), message.Limits{})
 	if err != nil {
@@ -122,22 +121,14 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 	c.message = m
 	c.author = readAuthor(m, raw, raw.Size())
 
-	var work sync.WaitGroup
-	work.Go(func() { c.guarded(ctx, "spf", c.checkSPF, c.lostSPF) })
-	work.Go(func() { c.guarded(ctx, "dkim", c.checkDKIM, c.lostDKIM) })
-	work.Go(func() { c.guarded(ctx, "arc", c.checkARC, func() { c.arc = arc.Result{Result: arc.TempError} }) })
-	work.Go(func() { c.guarded(ctx, "iprev", c.checkClient, c.lostClient) })
-	if v.options.Lists != nil {
-		work.Go(func() { c.guarded(ctx, "lists", c.checkLists, func() { c.lists = ticketing.ListsResult{} }) })
-	}
-	work.Wait()
-	c.guarded(ctx, "dmarc", c.checkDMARC, c.lostDMARC)
+	c.checkSources(ctx)
+	c.guarded(ctx, "dmarc", (*check).checkDMARC, (*check).lostDMARC)
 
 	out := c.verdict()
 	if out.BodyHash, err = m.RelaxedBodyHash(); err != nil {
 		return c.unreadable(err)
 	}
-	if parent.Err() != nil {
+	if ctx.Err() != nil {
 		out.Verdict = ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}
 	}
 	v.count(out)
@@ -145,12 +136,26 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 	return out
 }
 
+// checkSources runs the mechanisms that do not need one another.
+func (c *check) checkSources(ctx context.Context) {
+	ctx, cancel := c.within(ctx)
+	defer cancel()
+	c.others.Go(func() { c.guarded(ctx, "spf", (*check).checkSPF, (*check).lostSPF) })
+	c.others.Go(func() { c.guarded(ctx, "dkim", (*check).checkDKIM, (*check).lostDKIM) })
+	c.others.Go(func() { c.guarded(ctx, "iprev", (*check).checkClient, (*check).lostClient) })
+	if c.options.Lists != nil {
+		c.others.Go(func() { c.guarded(ctx, "lists", (*check).checkLists, (*check).lostLists) })
+	}
+	c.guarded(ctx, "arc", (*check).checkARC, (*check).lostARC)
+	c.others.Wait()
+}
+
 // VerifyEnvelope judges the client alone, by SPF.
 func (v *Verifier) VerifyEnvelope(ctx context.Context, env *ticketing.Envelope) *ticketing.Verdict {
-	ctx, cancel := context.WithTimeout(ctx, v.options.Timeout)
-	defer cancel()
 	c := v.begin(env)
-	c.guarded(ctx, "spf", c.checkSPF, c.lostSPF)
+	ctx, cancel := c.within(ctx)
+	defer cancel()
+	c.guarded(ctx, "spf", (*check).checkSPF, (*check).lostSPF)
 	out := c.verdict()
 	v.options.Metrics.Result("spf", out.SPF.Result)
 	return out
@@ -158,24 +163,29 @@ func (v *Verifier) VerifyEnvelope(ctx context.Context, env *ticketing.Envelope) 
 
 func (v *Verifier) begin(env *ticketing.Envelope) *check {
 	return &check{
-		Verifier: v, env: env,
+		Verifier: v, env: env, end: time.Now().Add(v.options.Timeout),
 		spf: spf.Result{Result: spf.None}, arc: arc.Result{Result: arc.None},
 		dmarc: dmarc.Result{Result: dmarc.None, Disposition: dmarc.PolicyNone},
 	}
 }
 
+// within bounds a step by its own time and by what is left of the whole.
+func (c *check) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, min(mechanismTimeout, time.Until(c.end)))
+}
+
 // guarded runs a mechanism. A panic there is logged, and lost makes a temperror
 // of it.
-func (c *check) guarded(ctx context.Context, name string, run func(context.Context), lost func()) {
+func (c *check) guarded(ctx context.Context, name string, run func(*check, context.Context), lost func(*check)) {
 	start := c.options.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			c.options.Log.Error("mechanism panicked", "mechanism", name, "id", c.env.ID, "panic", p, "stack", string(debug.Stack()))
-			lost()
+			lost(c)
 		}
 		c.options.Metrics.Took(name, c.options.Now().Sub(start))
 	}()
-	run(ctx)
+	run(c, ctx)
 }
 
 func (c *check) checkSPF(ctx context.Context) {
@@ -208,6 +218,10 @@ func (c *check) lostDKIM() {
 
 func (c *check) checkARC(ctx context.Context) { c.arc = c.Verifier.arc.Verify(ctx, c.message) }
 
+func (c *check) lostARC() { c.arc = arc.Result{Result: arc.TempError} }
+
+func (c *check) lostLists() { c.lists = ticketing.ListsResult{} }
+
 func (c *check) checkDMARC(ctx context.Context) {
 	if c.author.several {
 		c.checkSeveral(ctx)
@@ -215,7 +229,7 @@ func (c *check) checkDMARC(ctx context.Context) {
 	if c.author.domain == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, mechanismTimeout)
+	ctx, cancel := c.within(ctx)
 	defer cancel()
 	in := dmarc.Input{From: c.author.domain, SPF: dmarc.Identifier{Result: c.spf.Result, Domain: c.spf.Domain}}
 	for _, r := range c.dkim {
@@ -238,7 +252,7 @@ func (c *check) checkDMARC(ctx context.Context) {
 //
 // https://www.rfc-editor.org/rfc/rfc9989#section-5.3.1
 func (c *check) checkSeveral(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, mechanismTimeout)
+	ctx, cancel := c.within(ctx)
 	defer cancel()
 	c.dmarc.Result = dmarc.Fail
 	harsh := []string{dmarc.PolicyNone, dmarc.PolicyQuarantine, dmarc.PolicyReject}

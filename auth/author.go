@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/message"
+	"github.com/mxdesk/mxdesk/ticketing"
 	"github.com/mxdesk/mxdesk/ticketing/mail"
 )
 
@@ -28,22 +28,30 @@ type author struct {
 const maxFromDomains = 10
 
 // readAuthor reads the From addresses the way the desk does that shows them:
-// another reading could have one domain checked and another one shown. The
-// header alone will do unless it is odd: only the whole mail tells where the
-// header of a mail begins that starts with empty lines, or which characters
+// another reading could have one domain checked and another one shown. The From
+// fields alone will do unless the header is odd: only the whole mail tells where
+// the header of a mail begins that starts with empty lines, or which characters
 // the octets beyond ASCII are.
 func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
+	var people []ticketing.Person
 	if isOrdinary(m) {
-		var header bytes.Buffer
-		for _, f := range m.Fields {
-			header.WriteString(f.Raw)
+		var values []string
+		for _, at := range m.Named("From") {
+			f := m.Fields[at]
+			values = append(values, f.RawValue())
 		}
-		raw, size = bytes.NewReader(header.Bytes()), int64(header.Len())
+		people = mail.Authors(values)
+	} else {
+		people = mail.Parse(raw, size, mail.Options{}).From
 	}
-	msg := mail.Parse(raw, size, mail.Options{})
+	return authorOf(people, m.Count("From") > 1)
+}
+
+// authorOf puts together what DMARC needs of the From addresses.
+func authorOf(people []ticketing.Person, fields bool) author {
 	var a author
 	count := 0
-	for _, p := range msg.From {
+	for _, p := range people {
 		if p.Address == "" {
 			continue
 		}
@@ -57,7 +65,7 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 			a.domains = append(a.domains, domain)
 		}
 	}
-	a.several = a.several || m.Count("From") > 1
+	a.several = a.several || fields
 	if a.several {
 		a.domain = ""
 	}
@@ -65,13 +73,34 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 	return a
 }
 
-// isOrdinary tells whether a header has no line that belongs to no field, and
-// From fields that are all ASCII.
+// maxName is the length of the field names that all readers take for one.
+const maxName = 76
+
+// isOrdinary tells whether all readers of a header see the same fields in it,
+// and whether its From fields are all ASCII.
 func isOrdinary(m *message.Message) bool {
-	from := m.Get("From")
-	return m.Defect == nil && len(from) > 0 && !slices.ContainsFunc(from, func(f message.Field) bool {
-		return strings.ContainsFunc(f.Raw, func(r rune) bool { return r > unicode.MaxASCII })
-	})
+	if m.Defect != nil || m.Count("From") == 0 {
+		return false
+	}
+	for _, at := range m.Named("From") {
+		f := m.Fields[at]
+		if strings.ContainsFunc(f.Raw, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(m.Fields, isOdd)
+}
+
+// isOdd tells whether a field has a CR that ends no line, a blank line in it,
+// white space before its colon, or a name that no field has.
+func isOdd(f message.Field) bool {
+	for line := range strings.Lines(f.Raw) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		if strings.IndexByte(line, '\r') >= 0 || strings.TrimSpace(line) == "" {
+			return true
+		}
+	}
+	return len(f.Name) > maxName || len(f.Name)+len(":")+len(f.RawValue()) != len(f.Raw)
 }
 
 // addressDomain returns the domain of an address as A-labels, "" when it has

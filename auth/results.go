@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/emersion/go-msgauth/authres"
-
 	"github.com/mxdesk/mxdesk/auth/arc"
 	"github.com/mxdesk/mxdesk/auth/spf"
 	"github.com/mxdesk/mxdesk/ticketing"
@@ -18,25 +16,23 @@ const maxResults = 100
 //
 // https://www.rfc-editor.org/rfc/rfc8601#section-2.2
 func (c *check) format() string {
-	var list []authres.Result
-	add := func(method, result string, properties ...string) {
-		g := &authres.GenericResult{Method: method, Value: authres.ResultValue(result), Params: map[string]string{}}
-		for i := 0; i < len(properties); i += 2 {
-			g.Params[properties[i]] = token(properties[i+1])
-		}
-		list = append(list, g)
-	}
+	var out results
+	out.Grow(512)
+	out.WriteString(strings.ReplaceAll(token(c.hostname()), ":", "?"))
+	name := out.Len()
 	if c.spf.Result != spf.None || c.spf.Domain != "" || len(c.dkim) > 0 || c.author.domain != "" || c.arc.Result != arc.None {
 		scope := "smtp.mailfrom"
 		if c.spf.Scope == spf.ScopeHelo {
 			scope = "smtp.helo"
 		}
-		add("spf", c.spf.Result, scope, c.spf.Domain)
-		c.formatMessage(add)
+		out.add("spf", c.spf.Result, scope, c.spf.Domain)
+		c.formatMessage(&out)
 	}
-	c.formatClient(add)
-	// A method without properties leaves a space behind; values hold no semicolon.
-	return strings.TrimRight(strings.ReplaceAll(authres.Format(strings.ReplaceAll(token(c.hostname()), ":", "?"), list), " ;", ";"), " ")
+	c.formatClient(&out)
+	if out.Len() == name {
+		out.WriteString("; none")
+	}
+	return out.String()
 }
 
 // Field returns the Authentication-Results field of a verdict, folded so that
@@ -46,23 +42,48 @@ func Field(v *ticketing.Verdict) string {
 }
 
 // formatMessage adds the results that need a message.
-func (c *check) formatMessage(add func(method, result string, properties ...string)) {
+func (c *check) formatMessage(out *results) {
 	if c.message == nil {
 		return
 	}
 	for _, r := range c.dkim {
-		add("dkim", r.Result, "reason", r.Reason, "header.d", r.Domain, "header.s", r.Selector, "header.a", r.Algorithm, "header.b", r.BPrefix)
+		out.add("dkim", r.Result, "reason", r.Reason, "header.a", r.Algorithm, "header.b", r.BPrefix, "header.d", r.Domain, "header.s", r.Selector)
 	}
 	if len(c.dkim) == 0 {
-		add("dkim", "none")
+		out.add("dkim", "none")
 	}
-	add("dmarc", c.dmarc.Result, "header.from", c.dmarc.Domain, "policy.dmarc", c.dmarc.Policy)
+	out.add("dmarc", c.dmarc.Result, "header.from", c.dmarc.Domain, "policy.dmarc", c.dmarc.Policy)
 	if c.arc.Result != arc.None {
 		oldest := ""
 		if c.arc.Result == arc.Pass {
 			oldest = strconv.Itoa(c.arc.OldestPass)
 		}
-		add("arc", c.arc.Result, "reason", c.arc.Reason, "header.oldest-pass", oldest)
+		out.add("arc", c.arc.Result, "reason", c.arc.Reason, "header.oldest-pass", oldest)
+	}
+}
+
+// results is the value of an Authentication-Results field being written.
+type results struct{ strings.Builder }
+
+// add writes the result of a method and those of its properties that have a
+// value. Values are quoted where a reader could take them for something else.
+func (r *results) add(method, result string, properties ...string) {
+	r.WriteString("; ")
+	r.WriteString(method)
+	r.WriteByte('=')
+	r.WriteString(result)
+	for i := 0; i < len(properties); i += 2 {
+		name, value := properties[i], token(properties[i+1])
+		if value == "" {
+			continue
+		}
+		quote := ""
+		if strings.ContainsAny(value, " !:?") || name == "reason" && strings.Contains(value, "/") {
+			quote = `"`
+		}
+		for _, part := range [...]string{" ", name, "=", quote, value, quote} {
+			r.WriteString(part)
+		}
 	}
 }
 
@@ -71,10 +92,10 @@ func (c *check) formatMessage(add func(method, result string, properties ...stri
 //
 // https://www.rfc-editor.org/rfc/rfc8601#section-2.7.3
 // https://www.rfc-editor.org/rfc/rfc8904#section-2
-func (c *check) formatClient(add func(method, result string, properties ...string)) {
+func (c *check) formatClient(out *results) {
 	if c.iprev.Result != "" {
 		addr, _ := c.client()
-		add("iprev", c.iprev.Result, "policy.iprev", addr.Unmap().String())
+		out.add("iprev", c.iprev.Result, "policy.iprev", addr.Unmap().String())
 	}
 	var best *ticketing.ListHit
 	for i := range c.lists.Hits {
@@ -83,7 +104,7 @@ func (c *check) formatClient(add func(method, result string, properties ...strin
 		}
 	}
 	if best != nil {
-		add("dnswl", "pass", "dns.zone", best.Zone, "policy.ip", best.Answer)
+		out.add("dnswl", "pass", "dns.zone", best.Zone, "policy.ip", best.Answer)
 	}
 }
 

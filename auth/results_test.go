@@ -3,6 +3,7 @@ package auth
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,14 +85,33 @@ func TestParseResults(t *testing.T) {
 	}
 }
 
+// FuzzParseResults: results written down again with everything in quotes are
+// read as the same.
 func FuzzParseResults(f *testing.F) {
-	f.Add(`mx.example 1; spf=pass (a (b) \) c) smtp.mailfrom="x;y"; dkim/1=fail reason="q\"r" header.d=d`)
-	f.Add(`"mx"; "=;(\`)
+	for _, s := range []string{
+		`mx.example 1; spf=pass (a (b) \) c) smtp.mailfrom="x;y"; dkim/1=fail reason="q\"r" header.d=d`, `"mx"; "=;(\`,
+		"a; =; x=y z= z=1 ; ;", `m;spf=pass smtp.mailfrom=a@b.test;dmarc=pass(p=none) header.from=b.test;arc=none`,
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, value string) {
-		for _, m := range parseResults(value) {
+		got := parseResults(value)
+		quoted := func(s string) string { return ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
+		written := "id"
+		for _, m := range got {
 			if m.method != strings.ToLower(m.method) || len(m.properties) > len(value) {
 				t.Errorf("%+v", m)
 			}
+			written += ";" + quoted(m.method+"="+m.result)
+			for name, value := range m.properties {
+				written += quoted(name + "=" + value)
+			}
+		}
+		same := func(a, b methodResult) bool {
+			return a.method == b.method && a.result == b.result && maps.Equal(a.properties, b.properties)
+		}
+		if again := parseResults(written); len(got) > maxResults || !slices.EqualFunc(got, again, same) {
+			t.Errorf("%q is %q, but %q is %q", value, got, written, again)
 		}
 		if s := token(value); strings.ContainsAny(s, ";\"\\()\r\n\x00") {
 			t.Errorf("token %q", s)

@@ -186,9 +186,10 @@ func checkSound(m *message.Message, sets []set) error {
 // checkContents compares body hashes and times. The latest set must be right;
 // unchanged is the lowest instance down to which the others are as well.
 func (v *Verifier) checkContents(m *message.Message, sets []set) (unchanged int, err error) {
-	specs := make([]message.BodySpec, len(sets))
+	var room [10]message.BodySpec
+	specs := room[:0]
 	for i := range sets {
-		specs[i] = sets[i].signature.Body
+		specs = append(specs, sets[i].signature.Body)
 	}
 	hashed := m.HashBody(specs...)
 	for i := len(sets); i >= 1; i-- {

@@ -91,7 +91,8 @@ func isState(state string, instance int) bool {
 // takes no more because its latest seal says that it failed.
 func nextInstance(m *message.Message) (instance int, closed bool) {
 	highest := 0
-	for f := range m.All(sealField) {
+	for _, at := range m.Named(sealField) {
+		f := m.Fields[at]
 		tags, i, err := parseTags(f)
 		if err != nil || i < highest {
 			continue
@@ -99,12 +100,14 @@ func nextInstance(m *message.Message) (instance int, closed bool) {
 		cv, _ := tags.Get("cv")
 		highest, closed = i, cv == Fail
 	}
-	for f := range m.All(signatureField) {
+	for _, at := range m.Named(signatureField) {
+		f := m.Fields[at]
 		if _, i, err := parseTags(f); err == nil {
 			highest = max(highest, i)
 		}
 	}
-	for f := range m.All(resultsField) {
+	for _, at := range m.Named(resultsField) {
+		f := m.Fields[at]
 		if i, _, err := splitResults(f.Value()); err == nil {
 			highest = max(highest, i)
 		}

@@ -58,7 +58,8 @@ func collect(m *message.Message, limit int) ([]set, error) {
 		if m.Count(part.name) != n {
 			return nil, errors.New("incomplete set")
 		}
-		for f := range m.All(part.name) {
+		for _, at := range m.Named(part.name) {
+			f := m.Fields[at]
 			if err := part.add(sets, f); err != nil {
 				return nil, fmt.Errorf("%s: %w", strings.ToLower(part.name), err)
 			}

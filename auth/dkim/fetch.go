@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/mxdesk/mxdesk/auth/dns"
 )
@@ -52,24 +51,29 @@ type Keys struct {
 // empty name stands for nothing to look up.
 func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
 	answers := make([]Keys, len(names))
-	distinct := make([]int, 0, len(names))
-	for i, name := range names {
-		if name != "" && slices.Index(names, name) == i {
-			distinct = append(distinct, i)
-		}
-	}
-	var next atomic.Int32
-	work := func() {
-		for n := int(next.Add(1)); n <= len(distinct); n = int(next.Add(1)) {
-			i := distinct[n-1]
-			answers[i] = f.fetch(ctx, names[i])
-		}
+	if len(names) == 1 {
+		answers[0] = f.fetch(ctx, names[0])
+		return answers
 	}
 	var others sync.WaitGroup
-	for range min(len(distinct), parallelism) - 1 {
-		others.Go(work)
+	slots := make(chan struct{}, parallelism-1)
+	mine := -1 // the first name is looked up here, each other one beside it
+	for i, name := range names {
+		switch {
+		case slices.Index(names, name) < i:
+		case mine < 0:
+			mine = i
+		default:
+			slots <- struct{}{}
+			others.Go(func() {
+				answers[i] = f.fetch(ctx, name)
+				<-slots
+			})
+		}
 	}
-	work()
+	if mine >= 0 {
+		answers[mine] = f.fetch(ctx, names[mine])
+	}
 	others.Wait()
 	for i, name := range names {
 		answers[i] = answers[slices.Index(names, name)]
@@ -78,10 +82,12 @@ func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
 }
 
 func (f *KeyFetcher) fetch(ctx context.Context, name string) Keys {
-	if len(name) > maxDomain {
+	switch {
+	case name == "":
+		return Keys{}
+	case len(name) > maxDomain:
 		return Keys{err: permanent("key name too long")}
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return Keys{err: &Error{TempError, "key lookup timed out"}}
 	}
 	records, _, err := f.resolver.TXT(ctx, name)

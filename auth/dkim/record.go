@@ -74,7 +74,7 @@ func parsePublic(tags message.Tags) (*Record, error) {
 	if p == "" {
 		return nil, ErrRevoked
 	}
-	data, err := decodeBase64(p)
+	data, err := decodeBase64(nil, p)
 	if err != nil {
 		return nil, permanent("key malformed")
 	}

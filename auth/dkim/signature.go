@@ -2,6 +2,7 @@ package dkim
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"math"
 	"strconv"
@@ -25,8 +26,8 @@ type Base struct {
 // DKIM-Signature and ARC-Message-Signature have them.
 type Content struct {
 	Base
-	BodyHash    []byte        // bh= decoded
-	HeaderCanon message.Canon // left half of c=
+	BodyHash    [sha256.Size]byte // bh= decoded; zero when it is no SHA-256
+	HeaderCanon message.Canon     // left half of c=
 	Body        message.BodySpec
 	Headers     string // h= without white space, names with colons between them
 	Expires     int64  // x= in seconds since 1970, -1 when absent
@@ -57,7 +58,7 @@ func ReadBase(tags message.Tags) (Base, error) {
 	if b.Algorithm, err = algorithmTag(tags); err != nil {
 		return b, err
 	}
-	if b.Signature, err = base64Tag(tags, "b"); err != nil {
+	if b.Signature, err = base64Tag(nil, tags, "b"); err != nil {
 		return b, err
 	}
 	b.Time, err = numberTag(tags, "t", 12)
@@ -71,8 +72,13 @@ func ReadContent(tags message.Tags) (Content, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.BodyHash, err = base64Tag(tags, "bh"); err != nil {
+	var room [sha256.Size + 1]byte
+	bodyHash, err := base64Tag(room[:0], tags, "bh")
+	if err != nil {
 		return c, err
+	}
+	if len(bodyHash) == sha256.Size {
+		c.BodyHash = [sha256.Size]byte(bodyHash)
 	}
 	if c.HeaderCanon, c.Body.Canon, err = canonTag(tags); err != nil {
 		return c, err
@@ -129,7 +135,7 @@ func (c Content) CheckBody(m *message.Message, err error) error {
 		return &Error{TempError, "message not readable"}
 	case h.Short:
 		return &Error{Fail, "body shorter than signed"}
-	case !bytes.Equal(c.BodyHash, h.Sum[:]):
+	case c.BodyHash != h.Sum:
 		return &Error{Fail, "body hash did not verify"}
 	}
 	return nil
@@ -166,22 +172,24 @@ func canonTag(tags message.Tags) (header, body message.Canon, err error) {
 	return header, body, nil
 }
 
-func base64Tag(tags message.Tags, name string) ([]byte, error) {
+// base64Tag decodes a tag and appends it to dst.
+func base64Tag(dst []byte, tags message.Tags, name string) ([]byte, error) {
 	value, ok := tags.Get(name)
 	if !ok {
 		return nil, permanent("no tag " + name)
 	}
-	decoded, err := decodeBase64(value)
+	decoded, err := decodeBase64(dst, value)
 	if err != nil || len(decoded) == 0 {
 		return nil, syntax("malformed tag " + name)
 	}
 	return decoded, nil
 }
 
-// decodeBase64 reads base64 with white space anywhere and padding or not.
+// decodeBase64 reads base64 with white space anywhere and padding or not, and
+// appends what it stands for to dst.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-2.10
-func decodeBase64(value string) ([]byte, error) {
+func decodeBase64(dst []byte, value string) ([]byte, error) {
 	var room [1 << 10]byte // enough for the keys and signatures in use
 	text := room[:0]
 	for i := range len(value) {
@@ -192,7 +200,7 @@ func decodeBase64(value string) ([]byte, error) {
 	for range 2 {
 		text = bytes.TrimSuffix(text, []byte("="))
 	}
-	return base64.RawStdEncoding.AppendDecode(nil, text)
+	return base64.RawStdEncoding.AppendDecode(dst, text)
 }
 
 // numberTag reads an optional number, -1 when absent; one of more digits than

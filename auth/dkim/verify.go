@@ -11,6 +11,8 @@ import (
 	"github.com/mxdesk/mxdesk/auth/message"
 )
 
+const fieldName = "DKIM-Signature"
+
 // Result is the outcome of one signature.
 type Result struct {
 	Result      string // one of the constants of this package
@@ -70,7 +72,7 @@ type attempt struct {
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-6.1
 func (v *Verifier) Verify(ctx context.Context, m *message.Message) []Result {
-	n := min(m.Count("DKIM-Signature"), v.options.MaxSignatures)
+	n := min(m.Count(fieldName), v.options.MaxSignatures)
 	if n == 0 {
 		return nil
 	}
@@ -78,10 +80,8 @@ func (v *Verifier) Verify(ctx context.Context, m *message.Message) []Result {
 	defer cancel()
 
 	attempts := make([]attempt, 0, n)
-	for f := range m.All("DKIM-Signature") {
-		if attempts = append(attempts, v.begin(f)); len(attempts) == n {
-			break
-		}
+	for _, at := range m.Named(fieldName)[:n] {
+		attempts = append(attempts, v.begin(m.Fields[at]))
 	}
 	checkBodies(m, attempts)
 	v.fetchKeys(ctx, attempts)
@@ -118,7 +118,8 @@ func (v *Verifier) begin(f message.Field) attempt {
 
 // checkBodies compares body hashes, all of them in one pass over the body.
 func checkBodies(m *message.Message, attempts []attempt) {
-	specs := make([]message.BodySpec, 0, len(attempts))
+	var room [10]message.BodySpec
+	specs := room[:0]
 	for i := range attempts {
 		if attempts[i].err == nil {
 			specs = append(specs, attempts[i].sig.Body)

@@ -59,7 +59,7 @@ type Result struct {
 //
 // https://www.rfc-editor.org/rfc/rfc9989#section-5.3
 func Evaluate(ctx context.Context, r dns.Resolver, in Input) Result {
-	e := evaluation{walker: walker{r, map[string]answer{}}, in: in}
+	e := evaluation{walker: walker{resolver: r}, in: in}
 	e.out = Result{Result: None, Domain: in.From, Disposition: PolicyNone, OrgDomain: in.From}
 	ok := e.discover(ctx)
 	e.align(ctx)

@@ -47,43 +47,65 @@ func ParseRecord(text string) (r Record, ok bool) {
 	if !strings.EqualFold(trim(name), "v") || trim(version) != "DMARC1" {
 		return Record{}, false
 	}
-	tags := readTags(rest)
 	r = Record{Policy: PolicyNone, PSD: 'u'}
-	for name, field := range map[string]*string{"p": &r.Policy, "sp": &r.Subdomains, "np": &r.Absent} {
-		value, present := tags[name]
-		switch value {
+	var tags tags
+	tags.read(rest)
+	for i, field := range [...]*string{tagP: &r.Policy, tagSP: &r.Subdomains, tagNP: &r.Absent} {
+		switch t := tags[i]; t.value {
 		case PolicyNone, PolicyQuarantine, PolicyReject:
-			*field = value
+			*field = t.value
 		default:
-			r.Broken = r.Broken || present
+			r.Broken = r.Broken || t.present
 		}
 	}
-	if psd := tags["psd"]; psd == "y" || psd == "n" {
+	if psd := tags[tagPSD].value; psd == "y" || psd == "n" {
 		r.PSD = psd[0]
 	}
-	r.Testing = tags["t"] == "y"
-	r.StrictDKIM = tags["adkim"] == "s"
-	r.StrictSPF = tags["aspf"] == "s"
-	r.AggregateReporting = hasURI(tags["rua"])
+	r.Testing = tags[tagT].value == "y"
+	r.StrictDKIM = tags[tagADKIM].value == "s"
+	r.StrictSPF = tags[tagASPF].value == "s"
+	r.AggregateReporting = hasURI(tags[tagRUA].value)
 	return r, true
 }
 
-// readTags returns the values by name, both in lower case; that of a tag which
-// is there twice is "".
-func readTags(list string) map[string]string {
-	tags := map[string]string{}
+// The tags that count here, and their names.
+const (
+	tagP = iota
+	tagSP
+	tagNP
+	tagPSD
+	tagT
+	tagADKIM
+	tagASPF
+	tagRUA
+)
+
+var tagNames = [...]string{tagP: "p", tagSP: "sp", tagNP: "np", tagPSD: "psd", tagT: "t", tagADKIM: "adkim", tagASPF: "aspf", tagRUA: "rua"}
+
+// tags are those of a record.
+type tags [len(tagNames)]struct {
+	value   string // in lower case; "" when the tag is there twice
+	present bool
+}
+
+// read takes the tags of a list.
+func (t *tags) read(list string) {
 	for tag := range strings.SplitSeq(list, ";") {
 		name, value, found := strings.Cut(tag, "=")
 		if !found {
 			continue
 		}
-		name, value = strings.ToLower(trim(name)), strings.ToLower(trim(value))
-		if _, again := tags[name]; again {
-			value = ""
+		name = strings.ToLower(trim(name))
+		for i := range t {
+			switch {
+			case name != tagNames[i]:
+			case t[i].present:
+				t[i].value = ""
+			default:
+				t[i].value, t[i].present = strings.ToLower(trim(value)), true
+			}
 		}
-		tags[name] = value
 	}
-	return tags
 }
 
 func trim(s string) string { return strings.Trim(s, " \t\r\n") }

@@ -1,6 +1,8 @@
 package dmarc
 
 import (
+	"cmp"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -59,9 +61,14 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
+// FuzzParseRecord compares what is read with what plain patterns find.
 func FuzzParseRecord(f *testing.F) {
-	f.Add("v=DMARC1; p=reject; sp=none; np=quarantine; psd=y; t=y; adkim=s; aspf=r; rua=mailto:a@b")
-	f.Add(" v = DMARC1;;;=;p")
+	for _, s := range []string{
+		"v=DMARC1; p=reject; sp=none; np=quarantine; psd=y; t=y; adkim=s; aspf=r; rua=mailto:a@b", " v = DMARC1;;;=;p",
+		"V=DMARC1;P=Reject;p=none", "v=DMARC1; p=x; rua=mailto:a@b", "v=DMARC1;p=quarantine; psd=n;t=n;ADKIM=S;aspf=s", "v=DMARC1; sp=;rua=https://a/",
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r, ok := ParseRecord(text)
 		if !ok {
@@ -70,17 +77,41 @@ func FuzzParseRecord(f *testing.F) {
 			}
 			return
 		}
-		usable, _ := r.usable()
-		for _, p := range []string{usable.Policy, r.Policy} {
-			if p != PolicyNone && p != PolicyQuarantine && p != PolicyReject {
-				t.Errorf("policy %q", p)
-			}
+		if !regexp.MustCompile(`^[ \t\r\n]*[vV][ \t\r\n]*=[ \t\r\n]*DMARC1[ \t\r\n]*(;|$)`).MatchString(text) {
+			t.Errorf("%q is taken", text)
 		}
+		usable, _ := r.usable()
 		if r.Broken && usable.Policy != PolicyNone {
 			t.Errorf("broken record asks for %s", usable.Policy)
 		}
-		if !strings.Contains(text, "DMARC1") || !strings.ContainsRune("yun", rune(r.PSD)) {
-			t.Errorf("%q: %+v", text, r)
+		want := Record{
+			Policy: cmp.Or(one(text, "p", "none|quarantine|reject"), PolicyNone), Subdomains: one(text, "sp", "none|quarantine|reject"),
+			Absent: one(text, "np", "none|quarantine|reject"), PSD: cmp.Or(one(text, "psd", "y|n"), "u")[0], Testing: one(text, "t", "y") != "",
+			StrictDKIM: one(text, "adkim", "s") != "", StrictSPF: one(text, "aspf", "s") != "",
+			Broken: r.Broken, AggregateReporting: r.AggregateReporting,
+		}
+		if r != want {
+			t.Errorf("%q: %+v, want %+v", text, r, want)
 		}
 	})
+}
+
+// one returns the value of a tag that is there once with one of the values.
+func one(text, name, values string) string {
+	_, list, _ := strings.Cut(text, ";")
+	tag := regexp.MustCompile(`^[ \t\r\n]*(?i:` + name + `)[ \t\r\n]*=(?s:(.*))$`)
+	valid := regexp.MustCompile(`^[ \t\r\n]*(` + values + `)[ \t\r\n]*$`)
+	var found []string
+	for item := range strings.SplitSeq(list, ";") {
+		if m := tag.FindStringSubmatch(item); m != nil {
+			found = append(found, m[1])
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	if m := valid.FindStringSubmatch(strings.ToLower(found[0])); m != nil {
+		return m[1]
+	}
+	return ""
 }

@@ -22,6 +22,7 @@ type found struct {
 
 // answer is what came of a query for the record of a domain.
 type answer struct {
+	domain string
 	record Record
 	ok     bool
 	err    error // wraps dns.ErrTemporary
@@ -30,23 +31,28 @@ type answer struct {
 // walker looks records up and asks for each once.
 type walker struct {
 	resolver dns.Resolver
-	answers  map[string]answer
+	answers  []answer
 }
 
 // query returns the one policy record of a domain. The error, if any, tells
 // that it could not be known whether there is one.
 func (w *walker) query(ctx context.Context, domain string) (Record, bool, error) {
-	if a, known := w.answers[domain]; known {
-		return a.record, a.ok, a.err
+	if w.answers == nil {
+		w.answers = make([]answer, 0, maxLabels+1)
 	}
-	var a answer
+	for _, a := range w.answers {
+		if a.domain == domain {
+			return a.record, a.ok, a.err
+		}
+	}
+	a := answer{domain: domain}
 	texts, _, err := w.resolver.TXT(ctx, "_dmarc."+domain)
 	if errors.Is(err, dns.ErrTemporary) || ctx.Err() != nil {
 		a.err = errors.Join(dns.ErrTemporary, err)
 	} else {
 		a.record, a.ok = only(texts)
 	}
-	w.answers[domain] = a
+	w.answers = append(w.answers, a)
 	return a.record, a.ok, a.err
 }
 
@@ -88,8 +94,11 @@ func (w *walker) walk(ctx context.Context, domain string) ([]found, error) {
 
 // parent returns the name to ask after domain, "" after the last.
 func parent(domain string) string {
-	labels := strings.Split(domain, ".")
-	return strings.Join(labels[max(1, len(labels)-maxLabels):], ".")
+	_, rest, _ := strings.Cut(domain, ".")
+	for strings.Count(rest, ".") >= maxLabels {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	return rest
 }
 
 // organization picks the organizational domain out of the records of a walk

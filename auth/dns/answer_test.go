@@ -1,11 +1,14 @@
 package dns
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	mdns "github.com/miekg/dns"
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 func TestTimeToLive(t *testing.T) {
@@ -28,13 +31,19 @@ func TestTimeToLive(t *testing.T) {
 	}
 }
 
-// FuzzAnswer feeds the bytes of a message to what handles answers.
+// FuzzAnswer feeds the bytes of a message to what handles answers, and compares
+// the texts it finds with those that another library reads.
 func FuzzAnswer(f *testing.F) {
 	q := question{"a.test", kindTXT}
 	query := server{}.query(q)
-	f.Add(pack(f, records(f, query, `a.test. 60 TXT "v=spf1" " -all"`)))
-	f.Add(pack(f, records(f, query, "a.test. 60 CNAME b.test.", `b.test. 60 TXT "x"`)))
-	f.Add(pack(f, records(f, query, "test. 90 SOA ns.test. me.test. 1 2 3 4 300")))
+	query.Id = 4711
+	for _, lines := range [][]string{
+		{`a.test. 60 TXT "v=spf1" " -all"`}, {`a.test. 60 TXT "q\"b\\s\195\188;"`, `A.TEST. 61 TXT "" "x"`}, {`b.test. 60 TXT "other"`},
+		{"a.test. 60 CNAME b.test.", `b.test. 60 TXT "x"`}, {"a.test. 60 CNAME a.test."}, {"test. 90 SOA ns.test. me.test. 1 2 3 4 300"},
+		{"a.test. 60 A 192.0.2.1", "a.test. 60 AAAA 2001:db8::1", "a.test. 60 MX 10 mx.test.", "a.test. 60 PTR p.test."},
+	} {
+		f.Add(pack(f, records(f, query, lines...)))
+	}
 	f.Add(pack(f, query)[:12])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		msg := new(mdns.Msg)
@@ -47,8 +56,45 @@ func FuzzAnswer(f *testing.F) {
 			if (err == nil) == r.empty() {
 				t.Errorf("%s: %+v with error %v", k, r, err)
 			}
+			if n := len(r.texts) + len(r.addrs) + len(r.mx) + len(r.names); n > maxRecords {
+				t.Errorf("%s: %d records", k, n)
+			}
+		}
+		if want, ok := otherReading(data); ok {
+			if r, _ := interpret(q, msg, true); !slices.Equal(r.texts, want) {
+				t.Errorf("texts %q, want %q", r.texts, want)
+			}
 		}
 	})
+}
+
+// otherReading returns the texts of a.test in a message, unless it has aliases
+// or is beyond what that library reads.
+func otherReading(data []byte) (texts []string, ok bool) {
+	var p dnsmessage.Parser
+	if _, err := p.Start(data); err != nil || p.SkipAllQuestions() != nil {
+		return nil, false
+	}
+	for {
+		h, err := p.AnswerHeader()
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
+			return texts, true
+		}
+		if err != nil || h.Type == dnsmessage.TypeCNAME {
+			return nil, false
+		}
+		if h.Type != dnsmessage.TypeTXT || h.Class != dnsmessage.ClassINET || !strings.EqualFold(h.Name.String(), "a.test.") {
+			if p.SkipAnswer() != nil {
+				return nil, false
+			}
+			continue
+		}
+		txt, err := p.TXTResource()
+		if err != nil {
+			return nil, false
+		}
+		texts = append(texts, strings.Join(txt.TXT, ""))
+	}
 }
 
 // FuzzEscape checks that names and texts pass through the library unchanged.

@@ -34,7 +34,8 @@ type MX struct {
 // Authentic tells that the answer was validated by DNSSEC and came over a
 // trusted path.
 type Resolver interface {
-	// TXT returns each record's strings joined without separator.
+	// TXT returns each record's strings joined without separator. The slice may
+	// be shared: nobody writes to it.
 	TXT(ctx context.Context, name string) (records []string, authentic bool, err error)
 	// A returns IPv4 addresses only.
 	A(ctx context.Context, name string) (addrs []netip.Addr, authentic bool, err error)

@@ -78,7 +78,7 @@ func (m methods) find(ctx context.Context, q question) (reply, error) {
 // TXT returns each record's strings joined without separator.
 func (m methods) TXT(ctx context.Context, name string) ([]string, bool, error) {
 	r, err := m.find(ctx, question{name, kindTXT})
-	return slices.Clone(r.texts), r.authentic, err
+	return r.texts, r.authentic, err
 }
 
 // A returns IPv4 addresses only.

@@ -180,33 +180,26 @@ func compareFold(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// named returns where the fields of a name begin and end in order.
-func (m *Message) named(name string) (from, to int) {
-	from = sort.Search(len(m.order), func(i int) bool { return compareFold(m.Fields[m.order[i]].Name, name) >= 0 })
-	to = from + sort.Search(len(m.order)-from, func(i int) bool { return compareFold(m.Fields[m.order[from+i]].Name, name) > 0 })
-	return from, to
+// Named returns the positions in Fields of the fields of that name, in any case,
+// from top to bottom. The slice is not to be written to.
+func (m *Message) Named(name string) []int32 {
+	from := sort.Search(len(m.order), func(i int) bool { return compareFold(m.Fields[m.order[i]].Name, name) >= 0 })
+	rest := m.order[from:]
+	return rest[:sort.Search(len(rest), func(i int) bool { return compareFold(m.Fields[rest[i]].Name, name) > 0 })]
 }
 
-// All yields the fields of that name, in any case, from top to bottom.
-func (m *Message) All(name string) iter.Seq[Field] {
-	from, to := m.named(name)
-	return func(yield func(Field) bool) {
-		for _, at := range m.order[from:to] {
-			if !yield(m.Fields[at]) {
-				return
-			}
-		}
+// Get returns the fields of that name, in any case, from top to bottom.
+func (m *Message) Get(name string) []Field {
+	at := m.Named(name)
+	fields := make([]Field, len(at))
+	for i, n := range at {
+		fields[i] = m.Fields[n]
 	}
+	return fields
 }
-
-// Get returns the fields that All yields.
-func (m *Message) Get(name string) []Field { return slices.Collect(m.All(name)) }
 
 // Count returns how many fields have that name, in any case.
-func (m *Message) Count(name string) int {
-	from, to := m.named(name)
-	return to - from
-}
+func (m *Message) Count(name string) int { return len(m.Named(name)) }
 
 // Select yields the fields that a colon-separated list of signed names stands
 // for: each mention of a name takes the lowest field of that name not taken
@@ -217,22 +210,27 @@ func (m *Message) Count(name string) int {
 // https://www.rfc-editor.org/rfc/rfc6376#section-5.4.2
 func (m *Message) Select(names string, except int64) iter.Seq[Field] {
 	return func(yield func(Field) bool) {
-		taken := make([]int, len(m.order)) // by the place where a name begins
+		var few [64]uint16
+		taken := few[:] // by the position of the lowest field of a name
+		if len(m.Fields) > len(few) {
+			taken = make([]uint16, len(m.Fields))
+		}
 		for name := range strings.SplitSeq(names, ":") {
-			from, to := m.named(name)
-			if from == to {
+			at := m.Named(name)
+			if len(at) == 0 {
 				continue
 			}
-			next := to - taken[from] - 1
-			if next >= from && m.Fields[m.order[next]].Offset == except {
-				taken[from]++
-				next--
+			lowest := at[len(at)-1]
+			at = at[:len(at)-int(taken[lowest])]
+			if n := len(at); n > 0 && m.Fields[at[n-1]].Offset == except {
+				taken[lowest]++
+				at = at[:n-1]
 			}
-			if next < from {
+			if len(at) == 0 {
 				continue
 			}
-			taken[from]++
-			if !yield(m.Fields[m.order[next]]) {
+			taken[lowest]++
+			if !yield(m.Fields[at[len(at)-1]]) {
 				return
 			}
 		}

@@ -11,6 +11,9 @@ import (
 // not fit in a DNS message.
 const maxRecord = 65535
 
+// usualTerms is the number of terms that room is made for at once.
+const usualTerms = 16
+
 // record is a parsed policy.
 type record struct {
 	directives []directive
@@ -48,7 +51,7 @@ func parseRecord(txt string) (*record, error) {
 	if len(txt) > maxRecord {
 		return nil, errors.New("record too long")
 	}
-	rec := &record{}
+	rec := &record{directives: make([]directive, 0, min(strings.Count(txt, " "), usualTerms))}
 	for term := range strings.SplitSeq(txt[len("v=spf1"):], " ") {
 		if term == "" {
 			continue

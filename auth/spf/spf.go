@@ -138,7 +138,7 @@ func (c *Checker) Check(ctx context.Context, q Query) Result {
 		res.Result, res.Reason, res.Domain = None, "no client address", name
 		return res
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	ctx, cancel := dns.Within(ctx, c.options.Timeout)
 	defer cancel()
 	e := &evaluation{
 		resolver: c.resolver,

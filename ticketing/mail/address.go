@@ -278,7 +278,10 @@ func cleanAddress(s string) string {
 		return ""
 	}
 	local := strings.TrimSpace(unescape(strings.Trim(strings.TrimSpace(s[:i]), `"`)))
-	domain := strings.Join(strings.Fields(s[i+1:]), "")
+	domain := s[i+1:]
+	if strings.ContainsFunc(domain, unicode.IsSpace) {
+		domain = strings.Join(strings.Fields(domain), "")
+	}
 	domain = strings.ToLower(strings.Trim(domain, ".,;:'\"<>"))
 	if !validLocal(local) || !validDomain(domain) || len(local)+len(domain) >= maxAddress {
 		return ""

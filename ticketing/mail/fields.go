@@ -45,8 +45,16 @@ func readFields(h header, msg *ticketing.Message) {
 // people reads every field called name as one list of addresses.
 func people(h header, name string) []ticketing.Person {
 	var list []ticketing.Person
-	for _, value := range h.all(name) {
-		list = append(list, parseAddresses(value)...)
+	for _, f := range h.fields {
+		if !strings.EqualFold(f.name, name) {
+			continue
+		}
+		some := parseAddresses(h.unfold(f.value))
+		if list == nil {
+			list = some
+		} else {
+			list = append(list, some...)
+		}
 		if len(list) >= maxAddresses {
 			return list[:maxAddresses]
 		}
@@ -56,6 +64,9 @@ func people(h header, name string) []ticketing.Person {
 
 // usable keeps the people with an address, or all when nobody has one.
 func usable(list []ticketing.Person) []ticketing.Person {
+	if !slices.ContainsFunc(list, func(p ticketing.Person) bool { return p.Address == "" }) {
+		return list
+	}
 	withAddress := slices.DeleteFunc(slices.Clone(list), func(p ticketing.Person) bool { return p.Address == "" })
 	if len(withAddress) == 0 {
 		return list
