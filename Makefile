@@ -1,5 +1,5 @@
 # Everything here runs from a clean checkout; `make test` is what CI runs.
-.PHONY: all build test lint ring12 ring3 fuzz soak conformance
+.PHONY: all build test lint ring12 ring3 fuzz soak conformance bench-auth
 
 MINUTES ?= 1
 ROUNDS  ?= 3
@@ -34,3 +34,7 @@ fuzz:
 # The suites of other projects, as one table: docs/conformance.md has the same.
 conformance:
 	go run ./.ci/conformance
+
+# What a verification costs beside its cryptography, and beside go-msgauth.
+bench-auth:
+	.ci/bench-auth

@@ -140,14 +140,25 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 func (c *check) checkSources(ctx context.Context) {
 	ctx, cancel := c.within(ctx)
 	defer cancel()
-	c.others.Go(func() { c.guarded(ctx, "spf", (*check).checkSPF, (*check).lostSPF) })
-	c.others.Go(func() { c.guarded(ctx, "dkim", (*check).checkDKIM, (*check).lostDKIM) })
-	c.others.Go(func() { c.guarded(ctx, "iprev", (*check).checkClient, (*check).lostClient) })
+	c.beside(ctx, "spf", (*check).checkSPF, (*check).lostSPF)
+	c.beside(ctx, "dkim", (*check).checkDKIM, (*check).lostDKIM)
+	c.beside(ctx, "iprev", (*check).checkClient, (*check).lostClient)
 	if c.options.Lists != nil {
-		c.others.Go(func() { c.guarded(ctx, "lists", (*check).checkLists, (*check).lostLists) })
+		c.beside(ctx, "lists", (*check).checkLists, (*check).lostLists)
 	}
 	c.guarded(ctx, "arc", (*check).checkARC, (*check).lostARC)
 	c.others.Wait()
+}
+
+// beside starts a mechanism that others waits for.
+func (c *check) beside(ctx context.Context, name string, run func(*check, context.Context), lost func(*check)) {
+	c.others.Add(1)
+	go c.awaited(ctx, name, run, lost)
+}
+
+func (c *check) awaited(ctx context.Context, name string, run func(*check, context.Context), lost func(*check)) {
+	defer c.others.Done()
+	c.guarded(ctx, name, run, lost)
 }
 
 // VerifyEnvelope judges the client alone, by SPF.

@@ -35,7 +35,8 @@ const maxFromDomains = 10
 func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 	var people []ticketing.Person
 	if isOrdinary(m) {
-		var values []string
+		var room [1]string
+		values := room[:0]
 		for _, at := range m.Named("From") {
 			f := m.Fields[at]
 			values = append(values, f.RawValue())

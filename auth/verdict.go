@@ -25,7 +25,7 @@ func (c *check) verdict() *ticketing.Verdict {
 			Result: c.dmarc.Result, Domain: c.dmarc.Domain, Policy: c.dmarc.Policy, Disposition: c.dmarc.Disposition,
 			AlignedSPF: c.dmarc.AlignedSPF, AlignedDKIM: c.dmarc.AlignedDKIM,
 		},
-		ARC:                   ticketing.ARCResult{Result: c.arc.Result, Sealers: append([]string{}, c.arc.Sealers...), Reason: c.arc.Reason},
+		ARC:                   ticketing.ARCResult{Result: c.arc.Result, Sealers: c.arc.Sealers, Reason: c.arc.Reason},
 		IPRev:                 c.iprev,
 		Helo:                  c.helo,
 		Lists:                 c.lists,
@@ -35,6 +35,9 @@ func (c *check) verdict() *ticketing.Verdict {
 		v.DKIM[i] = ticketing.DKIMResult{
 			Result: r.Result, Domain: r.Domain, Selector: r.Selector, Algorithm: r.Algorithm, KeyBits: r.KeyBits, Reason: r.Reason,
 		}
+	}
+	if v.ARC.Sealers == nil {
+		v.ARC.Sealers = []string{}
 	}
 	if c.author.single {
 		v.FromDomain = c.author.domain

@@ -101,8 +101,10 @@ func (v *Verifier) Verify(ctx context.Context, m *message.Message) Result {
 }
 
 func describe(sets []set) Result {
+	n := len(sets)
+	room := make([]string, 2*n)
 	r := Result{
-		Sealers: make([]string, 0, len(sets)), AAR: make([]string, 0, len(sets)),
+		Sealers: room[:0:n], AAR: room[n:n],
 		BodyLimited: sets[len(sets)-1].signature.Body.Limit != message.WholeBody,
 	}
 	for _, s := range sets {

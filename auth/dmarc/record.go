@@ -1,9 +1,6 @@
 package dmarc
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // Policies that a domain can ask for.
 const (
@@ -110,14 +107,20 @@ func (t *tags) read(list string) {
 
 func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// hasURI tells whether a list of report addresses holds one that can be read.
+// hasURI tells whether a list of report addresses holds something of a scheme.
 func hasURI(list string) bool {
 	for item := range strings.SplitSeq(list, ",") {
-		if u, err := url.Parse(trim(item)); err == nil && u.Scheme != "" && (u.Opaque != "" || u.Host != "") {
+		scheme, rest, found := strings.Cut(trim(item), ":")
+		if found && isScheme(scheme) && strings.Trim(rest, "/") != "" && !strings.ContainsAny(rest, " \t\r\n") {
 			return true
 		}
 	}
 	return false
+}
+
+// https://www.rfc-editor.org/rfc/rfc3986#section-3.1
+func isScheme(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == "" && s != "" && 'a' <= s[0] && s[0] <= 'z'
 }
 
 // usable returns the record as it is to be applied: a broken one asks for

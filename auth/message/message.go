@@ -57,6 +57,7 @@ type Message struct {
 
 	mu     sync.Mutex
 	hashes []specHash
+	few    [2]specHash // the room of hashes that most messages need
 }
 
 // Read parses the header of the size bytes in r. The source must stay readable
@@ -75,6 +76,7 @@ func Read(r io.ReaderAt, size int64, o Limits) (*Message, error) {
 		return nil, err
 	}
 	m := &Message{source: r, bodyOffset: bodyOffset, bodySize: max(0, size-bodyOffset)}
+	m.hashes = m.few[:0]
 	if err := m.split(header, o.Fields); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ const (
 	maxAddress   = 320 // octets: 64 for the local part, 255 for the domain
 	maxNameRunes = 256
 	maxItem      = 8 << 10 // octets of one entry of a list that are looked at
+	usualPhrase  = 32      // octets of text that room is made for at once
 )
 
 // parseAddresses reads an address list as people and programs write it. An
@@ -68,12 +69,12 @@ func (e *entry) empty() bool {
 // groups, and sorts the text of each entry into its pieces.
 func splitAddresses(s string) []*entry {
 	var list []*entry
-	e := &entry{}
+	var e *entry
 	end := func() {
-		if !e.empty() {
+		if e != nil && !e.empty() {
 			list = append(list, e)
 		}
-		e = &entry{}
+		e = nil
 	}
 	plainUntil := 0 // where an open quote or comment was looked for in vain
 	take := func(i int, piece func(string) int) int {
@@ -89,6 +90,10 @@ func splitAddresses(s string) []*entry {
 	}
 	lastEnd := strings.LastIndexByte(s, ';') // no group can begin behind it
 	for i := 0; i < len(s) && len(list) <= maxAddresses; {
+		if e == nil {
+			e = &entry{}
+			e.phrase.Grow(min(len(s)-i, usualPhrase))
+		}
 		switch c := s[i]; c {
 		case '"':
 			i += take(i, e.quotedString)
