@@ -41,9 +41,9 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 			f := m.Fields[at]
 			values = append(values, f.RawValue())
 		}
-		people = mail.Authors(values)
+		people = mail.FromValues(values)
 	} else {
-		people = mail.Parse(raw, size, mail.Options{}).From
+		people = mail.From(raw, size, mail.Options{})
 	}
 	return authorOf(people, m.Count("From") > 1)
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -128,4 +130,13 @@ func envelope(mailFrom string) *ticketing.Envelope {
 	return &ticketing.Envelope{
 		ID: "t1", Client: netip.MustParseAddrPort("192.0.2.1:25"), Helo: "mail.example.com", MailFrom: mailFrom, Hostname: "desk.example",
 	}
+}
+
+// publicKey is a key of which only the public half is known.
+type publicKey struct{ key crypto.PublicKey }
+
+func (k publicKey) Public() crypto.PublicKey { return k.key }
+
+func (publicKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no private key")
 }

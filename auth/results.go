@@ -9,8 +9,10 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-// maxResults bounds the results read from one Authentication-Results field.
-const maxResults = 100
+const (
+	maxResults = 100 // read from one Authentication-Results field
+	maxWords   = 100 // of one result
+)
 
 // format returns the value of our Authentication-Results field.
 //
@@ -205,7 +207,7 @@ func cutUnquoted(s string, separator byte) (before, after string, found bool) {
 }
 
 // splitWords splits at white space outside of quoted strings, and takes the
-// quotes off.
+// quotes off. Of many words it returns the first ones.
 func splitWords(s string) []string {
 	var words []string
 	var word strings.Builder
@@ -217,7 +219,7 @@ func splitWords(s string) []string {
 		word.Reset()
 		open = false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(s) && len(words) < maxWords; i++ {
 		c := s[i]
 		switch {
 		case c == '\\' && quoted && i+1 < len(s):
@@ -232,6 +234,8 @@ func splitWords(s string) []string {
 			open = true
 		}
 	}
-	end()
+	if len(words) < maxWords {
+		end()
+	}
 	return words
 }

@@ -17,6 +17,8 @@ const (
 	goodBits  = 2048
 	maxBits   = 8192
 	maxRecord = 8 << 10 // octets of one key record
+
+	usualExponent = 65537
 )
 
 // Record is a usable key record.
@@ -133,6 +135,11 @@ func (k *Record) check(b Base, hash [sha256.Size]byte) error {
 		}
 		if k.Bits > maxBits {
 			return &Error{Policy, "key too long"}
+		}
+		// A message can have a hundred signatures, and the time that each takes
+		// grows with the length of the exponent.
+		if k.Bits > goodBits && public.E > usualExponent {
+			return &Error{Policy, "exponent of key too large"}
 		}
 		ok = rsa.VerifyPKCS1v15(public, crypto.SHA256, hash[:], b.Signature) == nil
 	case ed25519.PublicKey:

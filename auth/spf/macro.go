@@ -29,8 +29,8 @@ var (
 )
 
 const (
-	maxKeep     = 255   // the highest number of a macro: no name has more parts
-	maxExpanded = 65535 // octets that a template may grow to
+	maxKeep     = 255     // the highest number of a macro: no name has more parts
+	maxExpanded = 8 << 10 // octets that a template may grow to
 )
 
 // parseTemplate reads a macro-string. An explanation's text may hold spaces and

@@ -11,8 +11,10 @@ import (
 // not fit in a DNS message.
 const maxRecord = 65535
 
-// usualTerms is the number of terms that room is made for at once.
-const usualTerms = 16
+const (
+	usualTerms = 16   // that room is made for at once
+	maxTerms   = 1000 // mechanisms of one record
+)
 
 // record is a parsed policy.
 type record struct {
@@ -67,6 +69,9 @@ func parseRecord(txt string) (*record, error) {
 func (rec *record) add(term string) error {
 	if name, value, ok := cutModifier(term); ok {
 		return rec.addModifier(name, value)
+	}
+	if len(rec.directives) == maxTerms {
+		return errors.New("too many terms")
 	}
 	d, err := parseDirective(term)
 	if err == nil {

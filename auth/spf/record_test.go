@@ -174,6 +174,15 @@ func isPolicy(txt string) bool {
 			return false
 		}
 	}
+	mechanisms := 0
+	for term := range strings.FieldsSeq(txt[len("v=spf1"):]) {
+		if _, _, ok := cutModifier(term); !ok {
+			mechanisms++
+		}
+	}
+	if mechanisms > maxTerms {
+		return false
+	}
 	seen := map[string]bool{}
 	for _, m := range modifiers.FindAllStringSubmatch(txt, -1) {
 		name := strings.ToLower(m[1])

@@ -1,13 +1,30 @@
 package mail
 
-import "github.com/mxdesk/mxdesk/ticketing"
+import (
+	"io"
 
-// Authors returns the From addresses that Parse finds in a mail whose From
-// fields have these raw values, from top to bottom, and nothing but ASCII.
-func Authors(values []string) []ticketing.Person {
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// From returns the From addresses that Parse finds in a mail of size bytes, and
+// reads nothing of its bodies but what tells how the header is to be read.
+func From(r io.ReaderAt, size int64, o Options) (people []ticketing.Person) {
+	defer func() {
+		if recover() != nil {
+			people = nil
+		}
+	}()
+	return authors(walk(r, size, o).header)
+}
+
+// FromValues is From for a mail whose From fields have these raw values, from
+// top to bottom, and nothing but ASCII.
+func FromValues(values []string) []ticketing.Person {
 	h := header{fields: make([]field, len(values))}
 	for i, value := range values {
 		h.fields[i] = field{"From", value}
 	}
-	return usable(people(h, "From"))
+	return authors(h)
 }
+
+func authors(h header) []ticketing.Person { return usable(people(h, "From")) }

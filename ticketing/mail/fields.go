@@ -26,7 +26,7 @@ var recipientFields = []string{
 // readFields fills in everything that the header of the mail says.
 func readFields(h header, msg *ticketing.Message) {
 	msg.Subject = cutRunes(h.decoded("Subject"), maxSubject)
-	msg.From = usable(people(h, "From"))
+	msg.From = authors(h)
 	msg.ReplyTo = people(h, "Reply-To")
 	msg.To = people(h, "To")
 	msg.Cc = people(h, "Cc")
