@@ -252,12 +252,15 @@ func TestSplitResults(t *testing.T) {
 	}
 }
 
+// FuzzSet: whatever the chain of a mail is, a further set keeps it so.
 func FuzzSet(f *testing.F) {
 	full := relayed(f, 2)
 	f.Add([]byte(full))
 	f.Add([]byte(relay(f, mail, 1, Fail)))
 	f.Add([]byte("ARC-Seal: i=1; cv=none\r\nARC-Message-Signature: i=1\r\nARC-Authentication-Results: i=1; x\r\n\r\n"))
-	v := New(zoneOf(f, 2), Options{Now: testNow})
+	f.Add([]byte(mail))
+	f.Add([]byte(strings.ReplaceAll(full, "\r\n", "\n")))
+	v := New(zoneOf(f, 3), Options{Now: testNow})
 	o := SealOptions{Domain: "hop3.example", Selector: "sel", Key: key, Now: testNow}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := message.Read(bytes.NewReader(raw), int64(len(raw)), message.Limits{})
@@ -274,6 +277,17 @@ func FuzzSet(f *testing.F) {
 		}
 		if got.Result == Pass && set == nil && len(got.Sealers) < maxInstance {
 			t.Fatal("a chain that passes is not sealed")
+		}
+		if set == nil || len(raw) > 0 && (raw[0] == ' ' || raw[0] == '\t') { // it would continue the set
+			return
+		}
+		sealed, want := read(t, string(set)+string(raw)), Pass
+		if got.Result == Fail {
+			want = Fail
+		}
+		next := v.Verify(t.Context(), sealed)
+		if next.Result != want || want == Pass && len(next.Sealers) != len(got.Sealers)+1 {
+			t.Fatalf("%+v sealed is %+v", got, next)
 		}
 	})
 }

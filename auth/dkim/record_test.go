@@ -5,7 +5,9 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"strings"
 	"testing"
@@ -150,18 +152,46 @@ func sizedRecord(t *testing.T, bits int) string {
 	return "p=" + base64.StdEncoding.EncodeToString(der)
 }
 
+// FuzzRecord: the key of a record that is taken can be published again, and a
+// signature that nobody made is none of its.
 func FuzzRecord(f *testing.F) {
-	for _, s := range []string{rfc8463Ed, rfc8463RSA, "p=", "v=DKIM1; k=rsa; t=y:s; h=sha256; s=email; p=AAAA"} {
+	for _, s := range []string{
+		rfc8463Ed, rfc8463RSA, "p=", "v=DKIM1; k=rsa; t=y:s; h=sha256; s=email; p=AAAA", "k=ed25519;p=" + strings.Repeat("A", 43),
+		publish(f, rsa1024()), "v=DKIM1; t=s; h=sha1 : sha256; s=*:x; p=\r\n\t" + publish(f, rsa1024())[len("v=DKIM1; k=rsa; p="):],
+	} {
 		f.Add(s)
 	}
-	b := Base{Algorithm: "rsa-sha256", Signature: make([]byte, 128)}
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := ParseRecord(text)
 		if err != nil {
+			if result, reason := explain(err); result != PermError || reason == "" {
+				t.Fatalf("%q: %v", text, err)
+			}
 			return
 		}
-		if err := r.check(b, [32]byte{}); err == nil {
+		if len(text) > maxRecord {
+			t.Fatalf("record of %d octets is taken", len(text))
+		}
+		b := Base{Algorithm: r.Type + "-sha256", Signature: make([]byte, 128)}
+		if err := r.check(b, [32]byte{1}); err == nil {
 			t.Fatalf("%q verifies nothing", text)
 		}
+		record, err := DNSRecord(published{r.public})
+		if err != nil {
+			return // a modulus that the encoder refuses
+		}
+		again, err := ParseRecord(record)
+		if err != nil || again.Bits != r.Bits || again.Type != r.Type {
+			t.Fatalf("%q: %+v, but %q: %+v, %v", text, r, record, again, err)
+		}
 	})
+}
+
+// published is a key of which only the public half is known.
+type published struct{ public crypto.PublicKey }
+
+func (p published) Public() crypto.PublicKey { return p.public }
+
+func (published) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no private key")
 }
