@@ -13,6 +13,7 @@ import (
 type Metrics struct {
 	SMTP   *SMTP
 	Auth   *Auth
+	DNS    *DNS
 	DNSBL  *DNSBL
 	Intake *Intake
 	Queue  *Queue
@@ -24,6 +25,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		SMTP:   newSMTP(reg),
 		Auth:   newAuth(reg),
+		DNS:    newDNS(reg),
 		DNSBL:  newDNSBL(reg),
 		Intake: newIntake(reg),
 		Queue:  newQueue(reg),

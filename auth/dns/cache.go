@@ -6,6 +6,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/mxdesk/mxdesk/metrics"
 )
 
 // The defaults of a Cache, and its bounds that are not settings.
@@ -38,17 +40,8 @@ type CacheOptions struct {
 	NegativeTTL time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
-}
-
-// CacheStats counts what a Cache did since it was made, and tells what it holds.
-type CacheStats struct {
-	Hits      uint64 // answered from memory
-	Misses    uint64 // asked of the resolver behind
-	Coalesced uint64 // waited for a lookup of another caller
-	Refused   uint64 // not looked up: too many lookups were under way
-	Evicted   uint64 // forgotten before their time for want of room
-	Entries   int
-	Bytes     int
+	// Metrics shows what Stats returns; nil shows nothing.
+	Metrics *metrics.DNS
 }
 
 // Cache is a Resolver that remembers the answers of another one. Callers that
@@ -63,7 +56,7 @@ type Cache struct {
 	entries map[question]*list.Element // of *entry
 	recent  *list.List                 // most recently used first
 	flights map[question]*flight
-	stats   CacheStats
+	stats   metrics.DNSCache
 }
 
 // entry is a remembered outcome.
@@ -104,11 +97,12 @@ func NewCache(r Resolver, o CacheOptions) *Cache {
 		flights: make(map[question]*flight),
 	}
 	c.methods = methods{c.get}
+	o.Metrics.Watch(c.Stats)
 	return c
 }
 
 // Stats returns the counters as they are now.
-func (c *Cache) Stats() CacheStats {
+func (c *Cache) Stats() metrics.DNSCache {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
@@ -143,7 +137,7 @@ func (c *Cache) get(ctx context.Context, q question) (reply, error) {
 	case <-f.done:
 		return f.out.reply, f.out.err
 	case <-ctx.Done():
-		return reply{ttl: ttlUnknown}, q.fail(ErrTemporary, ctx.Err().Error())
+		return reply{ttl: ttlUnknown}, q.fail(temporary(ctx.Err()), ctx.Err().Error())
 	}
 }
 

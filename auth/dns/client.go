@@ -11,6 +11,8 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
+
+	"github.com/mxdesk/mxdesk/metrics"
 )
 
 const (
@@ -25,11 +27,14 @@ const (
 // Options are the settings of a Client. Zero values stand for the defaults.
 type Options struct {
 	// Servers are recursive name servers as host:port, asked in their order;
-	// the first eight count. Empty stands for those of /etc/resolv.conf, and
-	// for 127.0.0.1:53 where that names none.
+	// the first eight count. Empty stands for those that /etc/resolv.conf names
+	// now, and for 127.0.0.1:53 where that names none; its search list is not
+	// used.
 	Servers []string
 	// Timeout bounds one lookup with all its attempts; default 5 seconds.
 	Timeout time.Duration
+	// Metrics counts lookups; nil counts nothing.
+	Metrics *metrics.DNS
 	// Logger gets a debug line for every attempt that gave no answer; default
 	// discards.
 	Logger *slog.Logger
@@ -42,6 +47,7 @@ type Client struct {
 	methods
 	servers []server
 	timeout time.Duration
+	metrics *metrics.DNS
 	log     *slog.Logger
 }
 
@@ -59,6 +65,7 @@ func New(o Options) *Client {
 	}
 	c := &Client{
 		timeout: cmp.Or(max(o.Timeout, 0), defaultTimeout),
+		metrics: o.Metrics,
 		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 	for _, address := range addresses[:min(len(addresses), maxServers)] {
@@ -86,17 +93,24 @@ func isLoopback(address string) bool {
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// ask makes one lookup: every server in turn, twice, each with its share of the
-// time.
+// ask makes one lookup and counts it.
 func (c *Client) ask(ctx context.Context, q question) (reply, error) {
+	start := time.Now()
+	r, err := c.askAll(ctx, q)
+	c.metrics.Lookup(string(q.kind), result(err), time.Since(start))
+	return r, err
+}
+
+// askAll asks every server in turn, twice, each with its share of the time.
+func (c *Client) askAll(ctx context.Context, q question) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	share := c.timeout / time.Duration(rounds*len(c.servers))
-	last := errors.New("time-out")
+	var last error = context.DeadlineExceeded
 	for range rounds {
 		for _, s := range c.servers {
 			if ctx.Err() != nil {
-				return reply{ttl: ttlUnknown}, q.fail(ErrTemporary, last.Error())
+				return reply{ttl: ttlUnknown}, q.fail(temporary(last), last.Error())
 			}
 			msg, err := s.exchange(ctx, q, share)
 			if err == nil {
@@ -106,15 +120,30 @@ func (c *Client) ask(ctx context.Context, q question) (reply, error) {
 			c.log.DebugContext(ctx, "no answer from name server", "server", s.address, "question", q.String(), "err", err)
 		}
 	}
-	return reply{ttl: ttlUnknown}, q.fail(ErrTemporary, last.Error())
+	return reply{ttl: ttlUnknown}, q.fail(temporary(last), last.Error())
 }
 
-// exchange asks one server over UDP, and over TCP when the answer was cut. An
-// error says that the server did not tell.
+// exchange asks one server, and once more without EDNS when it does not know
+// that. An error says that the server did not tell.
+//
+// https://www.rfc-editor.org/rfc/rfc6891#section-6.2.2
 func (s server) exchange(ctx context.Context, q question, share time.Duration) (*mdns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, share)
 	defer cancel()
 	query := s.query(q)
+	msg, err := s.send(ctx, query)
+	if err == nil && (msg.Rcode == mdns.RcodeFormatError || msg.Rcode == mdns.RcodeNotImplemented) {
+		query.Extra, query.Id = nil, mdns.Id()
+		msg, err = s.send(ctx, query)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return msg, usable(msg)
+}
+
+// send asks over UDP, and over TCP when the answer was cut.
+func (s server) send(ctx context.Context, query *mdns.Msg) (*mdns.Msg, error) {
 	msg, err := s.roundTrip(ctx, "udp", query)
 	if err == nil && msg.Truncated {
 		msg, err = s.roundTrip(ctx, "tcp", query)
@@ -122,10 +151,7 @@ func (s server) exchange(ctx context.Context, q question, share time.Duration) (
 			err = errors.New("answer cut in TCP")
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return msg, usable(msg)
+	return msg, err
 }
 
 // query makes the message for a question. Only a trusted server is asked for
@@ -177,6 +203,9 @@ func answers(msg, query *mdns.Msg, err error) bool {
 	}
 	if !msg.Response || msg.Id != query.Id || msg.Opcode != mdns.OpcodeQuery {
 		return false
+	}
+	if len(msg.Question) == 0 && msg.Rcode == mdns.RcodeFormatError {
+		return true // a server that could not read the question does not repeat it
 	}
 	if len(msg.Question) != 1 {
 		return false

@@ -14,6 +14,10 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/mxdesk/mxdesk/metrics"
 )
 
 // respond makes the datagrams (or the TCP messages) that answer a query.
@@ -354,5 +358,73 @@ func TestSystemServers(t *testing.T) {
 	}
 	if got := systemServers(path); !slices.Equal(got, []string{"192.0.2.53:53", "[::1]:53"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestClientWithoutEDNS has servers that refuse what they do not know, some of
+// them without repeating the question.
+func TestClientWithoutEDNS(t *testing.T) {
+	for label, refuse := range map[string]func(*mdns.Msg) *mdns.Msg{
+		"FORMERR":             func(q *mdns.Msg) *mdns.Msg { return new(mdns.Msg).SetRcode(q, mdns.RcodeFormatError) },
+		"FORMERR, bare":       func(q *mdns.Msg) *mdns.Msg { return new(mdns.Msg).SetRcodeFormatError(q) },
+		"NOTIMP":              func(q *mdns.Msg) *mdns.Msg { return new(mdns.Msg).SetRcode(q, mdns.RcodeNotImplemented) },
+		"FORMERR to everyone": nil,
+	} {
+		t.Run(label, func(t *testing.T) {
+			var asked atomic.Int32
+			address := listen(t, func(_ string, query *mdns.Msg) [][]byte {
+				asked.Add(1)
+				switch {
+				case refuse == nil:
+					return [][]byte{pack(t, new(mdns.Msg).SetRcodeFormatError(query))}
+				case query.IsEdns0() != nil:
+					return [][]byte{pack(t, refuse(query))}
+				}
+				return [][]byte{pack(t, records(t, query, "a.test. 60 A 192.0.2.1"))}
+			})
+			got, err := ask(t.Context(), New(Options{Servers: []string{address}}), "A", "a.test")
+			if refuse != nil && (got != "[192.0.2.1]" || asked.Load() != 2) {
+				t.Errorf("got %q, %v after %d queries", got, err, asked.Load())
+			}
+			if refuse == nil && (!errors.Is(err, ErrTemporary) || asked.Load() != 2*rounds) {
+				t.Errorf("got %v after %d queries", err, asked.Load())
+			}
+		})
+	}
+}
+
+// TestFailuresApart shows that a cache keeps the ways apart in which there is no
+// answer, and that metrics tell them.
+func TestFailuresApart(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	m := metrics.New(reg).DNS
+	for label, c := range map[string]struct {
+		server respond
+		err    error
+		others []error
+	}{
+		"time-out": {func(string, *mdns.Msg) [][]byte { return nil }, ErrTimeout, []error{ErrNotFound, ErrNoData}},
+		"failure":  {answering(t, mdns.RcodeServerFailure), ErrTemporary, []error{ErrTimeout, ErrNotFound, ErrNoData}},
+		"no-name":  {answering(t, mdns.RcodeNameError), ErrNotFound, []error{ErrTemporary, ErrNoData}},
+		"no-data":  {answering(t, mdns.RcodeSuccess), ErrNoData, []error{ErrTemporary, ErrNotFound}},
+	} {
+		client := New(Options{Servers: []string{listen(t, c.server)}, Timeout: 300 * time.Millisecond, Metrics: m})
+		cache := NewCache(client, CacheOptions{Metrics: m})
+		for range 2 {
+			_, _, err := cache.TXT(t.Context(), "a.test")
+			if !errors.Is(err, c.err) || slices.ContainsFunc(c.others, func(other error) bool { return errors.Is(err, other) }) {
+				t.Errorf("%s: got %v", label, err)
+			}
+		}
+		if s := cache.Stats(); s.Hits != 1 || s.Misses != 1 {
+			t.Errorf("%s: %+v", label, s)
+		}
+	}
+	want := "# HELP mxdesk_dns_lookups_total Lookups that name servers were asked, by type of record and result.\n# TYPE mxdesk_dns_lookups_total counter\n"
+	for _, result := range []string{"failure", "no-data", "no-name", "time-out"} {
+		want += "mxdesk_dns_lookups_total{result=\"" + result + "\",type=\"TXT\"} 1\n"
+	}
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mxdesk_dns_lookups_total"); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,11 +7,12 @@ package dns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 )
 
 // The ways a lookup can end without records. Errors returned by a Resolver
-// wrap exactly one of them.
+// wrap exactly one of the first three.
 var (
 	// ErrNotFound is an authoritative "no such name" (NXDOMAIN).
 	ErrNotFound = errors.New("no such name")
@@ -20,6 +21,8 @@ var (
 	// ErrTemporary is a time-out, SERVFAIL, refusal or network failure: asking
 	// later may give another answer.
 	ErrTemporary = errors.New("name server failure")
+	// ErrTimeout is the ErrTemporary of a server that gave no answer in time.
+	ErrTimeout = fmt.Errorf("%w: time-out", ErrTemporary)
 )
 
 // MX is one mail exchanger of a domain.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -70,12 +71,13 @@ func (m methods) find(ctx context.Context, q question) (reply, error) {
 		return reply{ttl: ttlUnknown}, q.fail(ErrNotFound, err.Error())
 	}
 	if err := context.Cause(ctx); err != nil {
-		return reply{ttl: ttlUnknown}, q.fail(ErrTemporary, err.Error())
+		return reply{ttl: ttlUnknown}, q.fail(temporary(err), err.Error())
 	}
 	return m.lookup(ctx, q)
 }
 
-// TXT returns each record's strings joined without separator.
+// TXT returns each record's strings joined without separator, in a slice that is
+// not to be written to.
 func (m methods) TXT(ctx context.Context, name string) ([]string, bool, error) {
 	r, err := m.find(ctx, question{name, kindTXT})
 	return r.texts, r.authentic, err
@@ -112,6 +114,29 @@ func (m methods) PTR(ctx context.Context, addr netip.Addr) ([]string, bool, erro
 // isNegative tells whether an error is the DNS saying that there is nothing.
 func isNegative(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoData)
+}
+
+// temporary returns ErrTimeout for a deadline that has passed, else ErrTemporary.
+func temporary(err error) error {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return ErrTimeout
+	}
+	return ErrTemporary
+}
+
+// result names how a lookup ended, for metrics.
+func result(err error) string {
+	switch {
+	case err == nil:
+		return "answer"
+	case errors.Is(err, ErrNoData):
+		return "no-data"
+	case errors.Is(err, ErrNotFound):
+		return "no-name"
+	case errors.Is(err, ErrTimeout):
+		return "time-out"
+	}
+	return "failure"
 }
 
 // source returns the find function of a Client, or for any other Resolver one

@@ -32,7 +32,7 @@ type node struct {
 	noTXT   bool     // the spf entries stay out of TXT
 	alias   bool     // the name has a CNAME
 	target  string
-	broken  bool // the server does not answer for types not listed
+	broken  error // what comes of types not listed: ErrTimeout, ErrTemporary or nil
 }
 
 // ParseZone reads a zone from JSON: an object that maps each name to a list of
@@ -46,8 +46,8 @@ type node struct {
 // The types are A, AAAA, TXT, SPF, MX, PTR, CNAME and NS. Names are compared
 // without regard to case and trailing dot. The strings of a TXT list are joined.
 // SPF entries are answered to TXT queries when the name has no TXT entry;
-// ["TXT", "NONE"] prevents that. ["TIMEOUT"] (or ["SERVFAIL"]) makes every type
-// that is not listed at the name end in ErrTemporary. CNAMEs are followed, 10
+// ["TXT", "NONE"] prevents that. ["TIMEOUT"] makes every type that is not
+// listed at the name end in ErrTimeout, ["SERVFAIL"] in ErrTemporary. CNAMEs are followed, 10
 // at most. A name that is not listed ends in ErrNotFound, a listed name without
 // the type in ErrNoData.
 func ParseZone(data []byte) (*Zone, error) {
@@ -119,8 +119,8 @@ func (z *Zone) answer(_ context.Context, q question) (reply, error) {
 		switch {
 		case n.alias:
 			name = n.target
-		case n.broken:
-			return none, q.fail(ErrTemporary, "time-out")
+		case n.broken != nil:
+			return none, q.fail(n.broken, "")
 		default:
 			return none, q.fail(ErrNoData, "")
 		}
@@ -138,8 +138,8 @@ func (n *node) add(entry []json.RawMessage) error {
 		return fmt.Errorf("type: %w", err)
 	}
 	typ = strings.ToUpper(typ)
-	if (typ == "TIMEOUT" || typ == "SERVFAIL") && len(entry) <= 2 {
-		n.broken = true
+	if broken := map[string]error{"TIMEOUT": ErrTimeout, "SERVFAIL": ErrTemporary}[typ]; broken != nil && len(entry) <= 2 {
+		n.broken = broken
 		return nil
 	}
 	if len(entry) != 2 {

@@ -148,8 +148,8 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	direct := a.parts.Resolver // a record that was just published counts at once
 	if direct == nil {
-		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Logger: a.log})
-		a.parts.Resolver = dns.NewCache(direct, dns.CacheOptions{})
+		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Metrics: a.metrics.DNS, Logger: a.log})
+		a.parts.Resolver = dns.NewCache(direct, dns.CacheOptions{Metrics: a.metrics.DNS})
 	}
 	a.keys = keyring.New(keyring.Options{Dir: filepath.Join(a.cfg.Data, "dkim"), Resolver: direct, Now: a.parts.Now, Log: a.log})
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})

@@ -72,6 +72,12 @@ func (r *registry) MustRegister(cs ...prometheus.Collector) {
 				panic(err)
 			}
 			kind := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(fmt.Sprintf("%T", c)), "*prometheus."), "vec")
+			if strings.Contains(kind, ".") { // a collector of our own
+				kind = "gauge"
+				if strings.HasSuffix(m[1], "_total") {
+					kind = "counter"
+				}
+			}
 			r.rows[m[1]] = fmt.Sprintf("| `%s` | %s | %s | %s |\n", m[1], kind, strings.ReplaceAll(m[3], ",", ", "), help)
 		}
 	}
