@@ -17,6 +17,7 @@ lint:
 # Rings 1 and 2: in process, with the race detector.
 ring12:
 	go test -race -short ./...
+	go test -run 'Hostile|Allocations' ./auth
 
 # Ring 3: the built binary and its real neighbours on loopback.
 ring3:

@@ -39,7 +39,7 @@ func bounded(t *testing.T, run func()) {
 	if took > maxCPU {
 		t.Errorf("took %v of processor time", took)
 	}
-	if memory > maxMemory {
+	if memory > maxMemory && !raceDetector {
 		t.Errorf("allocated %d KiB", memory>>10)
 	}
 }

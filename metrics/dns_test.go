@@ -15,7 +15,9 @@ func TestDNS(t *testing.T) {
 	m.Lookup("TXT", "answer", time.Millisecond)
 	m.Lookup("MX", "time-out", 5*time.Second)
 	m.Lookup("words of a client", "words of a server", time.Second)
-	m.Watch(func() DNSCache { return DNSCache{Hits: 5, Misses: 4, Coalesced: 3, Refused: 2, Evicted: 1, Entries: 7, Bytes: 900} })
+	m.Watch(func() DNSCache {
+		return DNSCache{Hits: 5, Misses: 4, Coalesced: 3, Refused: 2, Evicted: 1, Entries: 7, Bytes: 900}
+	})
 
 	want := `
 # HELP mxdesk_dns_cache_bytes Approximate memory of the answers in the cache.
