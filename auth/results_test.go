@@ -97,21 +97,22 @@ func FuzzParseResults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		got := parseResults(value)
 		quoted := func(s string) string { return ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` }
-		written := "id"
+		var written strings.Builder
+		written.WriteString("id")
 		for _, m := range got {
 			if m.method != strings.ToLower(m.method) || len(m.properties) > len(value) {
 				t.Errorf("%+v", m)
 			}
-			written += ";" + quoted(m.method+"="+m.result)
+			written.WriteString(";" + quoted(m.method+"="+m.result))
 			for name, value := range m.properties {
-				written += quoted(name + "=" + value)
+				written.WriteString(quoted(name + "=" + value))
 			}
 		}
 		same := func(a, b methodResult) bool {
 			return a.method == b.method && a.result == b.result && maps.Equal(a.properties, b.properties)
 		}
-		if again := parseResults(written); len(got) > maxResults || !slices.EqualFunc(got, again, same) {
-			t.Errorf("%q is %q, but %q is %q", value, got, written, again)
+		if again := parseResults(written.String()); len(got) > maxResults || !slices.EqualFunc(got, again, same) {
+			t.Errorf("%q is %q, but %q is %q", value, got, written.String(), again)
 		}
 		if s := token(value); strings.ContainsAny(s, ";\"\\()\r\n\x00") {
 			t.Errorf("token %q", s)

@@ -237,18 +237,19 @@ func FuzzSignature(f *testing.F) {
 // written is the tag list of a signature.
 func written(s signature) string {
 	base := base64.StdEncoding.EncodeToString
-	list := fmt.Sprintf("v=1; a=%s; d=%s; s=%s; h=%s; bh=%s; b=%s; c=%v/%v", s.Algorithm, s.Domain, s.Selector, s.Headers,
+	var list strings.Builder
+	fmt.Fprintf(&list, "v=1; a=%s; d=%s; s=%s; h=%s; bh=%s; b=%s; c=%v/%v", s.Algorithm, s.Domain, s.Selector, s.Headers,
 		base(s.BodyHash[:]), base(s.Signature), s.HeaderCanon, s.Body.Canon)
 	for name, n := range map[string]int64{"t": s.Time, "x": s.Expires, "l": s.Body.Limit} {
 		if n >= 0 {
-			list += fmt.Sprintf("; %s=%d", name, n)
+			fmt.Fprintf(&list, "; %s=%d", name, n)
 		}
 	}
 	if s.identity != "" {
-		list += "; i="
+		list.WriteString("; i=")
 		for i := range len(s.identity) {
-			list += fmt.Sprintf("=%02X", s.identity[i])
+			fmt.Fprintf(&list, "=%02X", s.identity[i])
 		}
 	}
-	return list
+	return list.String()
 }

@@ -420,11 +420,12 @@ func TestFailuresApart(t *testing.T) {
 			t.Errorf("%s: %+v", label, s)
 		}
 	}
-	want := "# HELP mxdesk_dns_lookups_total Lookups that name servers were asked, by type of record and result.\n# TYPE mxdesk_dns_lookups_total counter\n"
+	var want strings.Builder
+	want.WriteString("# HELP mxdesk_dns_lookups_total Lookups that name servers were asked, by type of record and result.\n# TYPE mxdesk_dns_lookups_total counter\n")
 	for _, result := range []string{"failure", "no-data", "no-name", "time-out"} {
-		want += "mxdesk_dns_lookups_total{result=\"" + result + "\",type=\"TXT\"} 1\n"
+		want.WriteString("mxdesk_dns_lookups_total{result=\"" + result + "\",type=\"TXT\"} 1\n")
 	}
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mxdesk_dns_lookups_total"); err != nil {
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want.String()), "mxdesk_dns_lookups_total"); err != nil {
 		t.Error(err)
 	}
 }
