@@ -188,19 +188,8 @@ func (db *DB) OpenBlob(ctx context.Context, h Hash) (BlobReader, error) {
 		if err != nil {
 			return err
 		}
-		if rec.Place != (Place{}) {
-			blob, err = db.engine.Blobs().Open(ctx, rec.Place, h, rec.Size)
-			return err
-		}
-		v, err := r.Get(blobDataKey(h))
-		if err != nil {
-			return err
-		}
-		if int64(len(v)) != rec.Size {
-			return fmt.Errorf("blob %x has %d bytes, not %d", h, len(v), rec.Size)
-		}
-		blob = inlineBlob{bytes.NewReader(bytes.Clone(v))}
-		return nil
+		blob, err = db.OpenBlobOf(ctx, r, BlobInfo{h, rec.Size, rec.Refs, rec.Place})
+		return err
 	})
 	return blob, err
 }
@@ -209,6 +198,8 @@ func (db *DB) OpenBlob(ctx context.Context, h Hash) (BlobReader, error) {
 type inlineBlob struct {
 	*bytes.Reader
 }
+
+func newInlineBlob(value []byte) inlineBlob { return inlineBlob{bytes.NewReader(bytes.Clone(value))} }
 
 func (inlineBlob) Close() error { return nil }
 
@@ -220,11 +211,7 @@ func (db *DB) Blobs(ctx context.Context) iter.Seq2[BlobInfo, error] {
 	return func(yield func(BlobInfo, error) bool) {
 		broke := false
 		err := db.View(ctx, func(r Reader) error {
-			for item, err := range r.Scan(Prefix(reserved, "blob"), false) {
-				if err != nil {
-					return err
-				}
-				info, err := decodeBlobInfo(item)
+			for info, err := range BlobsOf(r) {
 				if err != nil {
 					return err
 				}

@@ -36,6 +36,7 @@ func Run(t *testing.T, f Factory) {
 		{"commit", commitTests},
 		{"blob", blobTests},
 		{"feed", feedTests},
+		{"whole", wholeTests},
 		{"model", modelTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
