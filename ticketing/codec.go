@@ -53,10 +53,15 @@ func dropNUL(b []byte) []byte {
 	return b
 }
 
+// errUndecodable is wrapped by errors of stored values that cannot be read.
+var errUndecodable = errors.New("stored value")
+
+func isUndecodable(err error) bool { return errors.Is(err, errUndecodable) }
+
 func decode[T any](b []byte) (*T, error) {
 	v := new(T)
 	if err := json.Unmarshal(b, v); err != nil {
-		return nil, fmt.Errorf("stored value: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUndecodable, err)
 	}
 	return v, nil
 }

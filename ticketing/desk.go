@@ -20,6 +20,8 @@ type Desk struct {
 	text TextReader
 	// defaultPolicy holds where neither project nor domain has one.
 	defaultPolicy Policy
+	copy          func(ctx context.Context, schema int) error
+	layout        []Upgrade
 }
 
 // Options of a Desk. The zero value is ready for production.
@@ -32,48 +34,30 @@ type Options struct {
 	// Policy holds where neither the project nor the domain has one; default
 	// PolicyEnforce.
 	Policy Policy
+	// Copy keeps a copy of the whole store, which is of the schema of this
+	// number. Migrate calls it before it changes an older store. Default: none.
+	Copy func(ctx context.Context, schema int) error
+	// Upgrades lead from schema 1 to the newest. Default: those of this program.
+	Upgrades []Upgrade
 }
 
 // New returns the desk of a store. [Desk.Migrate] is to be called once before
 // anything else.
 func New(db *store.DB, o Options) *Desk {
-	d := &Desk{db: db, now: o.Now, seed: o.Seed, text: o.Text, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce)}
+	d := &Desk{
+		db: db, now: o.Now, seed: o.Seed, text: o.Text, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce),
+		copy: o.Copy, layout: o.Upgrades,
+	}
 	if d.now == nil {
 		d.now = time.Now
 	}
 	if d.seed == nil {
 		d.seed = NewSeed
 	}
+	if d.layout == nil {
+		d.layout = upgrades
+	}
 	return d
-}
-
-// schemaRow is what the store says of its own layout.
-type schemaRow struct {
-	Version int       `json:"version"`
-	Since   time.Time `json:"since"`
-}
-
-// Migrate brings the store to SchemaVersion. fresh tells that the store was
-// empty. A newer store is a KindConflict: this program must not touch it.
-func (d *Desk) Migrate(ctx context.Context) (fresh bool, err error) {
-	now := d.now()
-	err = d.update(ctx, func(tx store.Tx) error {
-		fresh = false
-		row, err := find[schemaRow](tx, schemaKey())
-		if err != nil {
-			return err
-		}
-		if row != nil && row.Version > SchemaVersion {
-			return errorf(KindConflict, "schema-newer",
-				"the data is of schema %d, this program knows %d: use a newer mxdesk", row.Version, SchemaVersion)
-		}
-		if row != nil {
-			return nil
-		}
-		fresh = true
-		return save(tx, schemaKey(), schemaRow{Version: SchemaVersion, Since: now})
-	})
-	return fresh, err
 }
 
 // draw returns the source of ids for one use case at one moment.

@@ -18,10 +18,11 @@ import (
 // world is a desk with project support at support@desk.test and admin Mika.
 type world struct {
 	*ticketing.Desk
-	t   *testing.T
-	db  *store.DB
-	now time.Time
-	n   uint64
+	t      *testing.T
+	engine *memdb.DB
+	db     *store.DB
+	now    time.Time
+	n      uint64
 }
 
 func newWorld(t *testing.T) *world { return newWorldWith(t, ticketing.PolicyInherit) }
@@ -29,8 +30,8 @@ func newWorld(t *testing.T) *world { return newWorldWith(t, ticketing.PolicyInhe
 // newWorldWith makes a world whose server has a policy.
 func newWorldWith(t *testing.T, p ticketing.Policy) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
-	w.db = store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true})
+	w := &world{t: t, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), engine: memdb.New(memdb.Options{})}
+	w.db = store.Open(w.engine, store.Options{RunTwice: true})
 	t.Cleanup(func() { w.db.Close(context.Background()) })
 	w.Desk = ticketing.New(w.db, ticketing.Options{
 		Policy: p,

@@ -21,6 +21,9 @@ type grant struct {
 // grantVersion is the version of a grant's value.
 const grantVersion = 1
 
+// ref is the value of an index row.
+var ref = []byte("{}")
+
 // grants are the secrets of one kind. docs/store.md has their keys.
 type grants struct {
 	name string
@@ -86,7 +89,7 @@ func (k grants) add(tx store.Tx, h store.Hash, g grant, now time.Time) error {
 			}
 		}
 	}
-	if err := tx.Put(k.byAgent(g.Agent, h), []byte("{}")); err != nil {
+	if err := tx.Put(k.byAgent(g.Agent, h), ref); err != nil {
 		return err
 	}
 	return k.save(tx, h, g)
@@ -116,11 +119,10 @@ func (k grants) of(r store.Reader, email string) ([]owned, error) {
 		if err != nil {
 			return nil, err
 		}
-		b, _ := parts[len(parts)-1].([]byte)
-		if len(b) != len(store.Hash{}) {
+		h, ok := lastHash(parts)
+		if !ok {
 			return nil, fmt.Errorf("key %s does not end in a hash", it.Key)
 		}
-		h := store.Hash(b)
 		g, err := k.load(r, h)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 )
 
@@ -23,6 +26,9 @@ func Contents(r Reader) iter.Seq2[Item, error] {
 		}
 	}
 }
+
+// BlobKey is the key of a blob's record, for people to look it up by.
+func BlobKey(h Hash) Key { return blobKey(h) }
 
 // OfBlob tells whether a key is one that Contents leaves out.
 func OfBlob(k Key) bool {
@@ -64,6 +70,37 @@ func (db *DB) OpenBlobOf(ctx context.Context, r Reader, b BlobInfo) (BlobReader,
 		return nil, fmt.Errorf("blob %v has %d bytes, not %d", b.Hash, len(v), b.Size)
 	}
 	return newInlineBlob(v), nil
+}
+
+// OpenChecked is OpenBlobOf for a blob whose bytes are to be compared with the
+// hash first, which reads them all.
+func (db *DB) OpenChecked(ctx context.Context, r Reader, b BlobInfo) (BlobReader, error) {
+	blob, err := db.OpenBlobOf(ctx, r, b)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, contextReader{ctx, io.NewSectionReader(blob, 0, b.Size)})
+	if err == nil && Hash(sum.Sum(nil)) != b.Hash {
+		err = errors.New("the bytes are not those of the hash")
+	}
+	if err != nil {
+		return nil, errors.Join(err, blob.Close())
+	}
+	return blob, nil
+}
+
+// contextReader ends a long read with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.r.Read(p)
 }
 
 // Referenced is a blob with the references it is to have. Without Staged its

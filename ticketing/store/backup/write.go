@@ -3,7 +3,6 @@ package backup
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -163,7 +162,7 @@ func (w *writer) blob(r store.Reader, info store.BlobInfo, there bool) error {
 	if there {
 		return w.frames.write(kindBlob, append(appendBlob(nil, b), bytesElsewhere))
 	}
-	blob, err := OpenChecked(w.ctx, w.src.DB, r, info)
+	blob, err := w.src.DB.OpenChecked(w.ctx, r, info)
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
@@ -176,37 +175,6 @@ func (w *writer) blob(r store.Reader, info store.BlobInfo, there bool) error {
 		return err
 	}
 	return copyData(w.ctx, &w.frames, io.NewSectionReader(blob, 0, info.Size), w.buf)
-}
-
-// OpenChecked opens a blob whose bytes it has compared with the hash.
-func OpenChecked(ctx context.Context, db *store.DB, r store.Reader, info store.BlobInfo) (store.BlobReader, error) {
-	blob, err := db.OpenBlobOf(ctx, r, info)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, contextReader{ctx, io.NewSectionReader(blob, 0, info.Size)}); err != nil {
-		blob.Close()
-		return nil, err
-	}
-	if store.Hash(sum.Sum(nil)) != info.Hash {
-		blob.Close()
-		return nil, errors.New("the bytes are not those of the hash")
-	}
-	return blob, nil
-}
-
-// contextReader ends a long read with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	return r.r.Read(p)
 }
 
 // copyData writes bytes as data records.
