@@ -276,4 +276,24 @@ func checkKey(t *testing.T, k store.Key) {
 	if parts, err := k.Split(); err == nil && store.K(parts...) != k {
 		t.Errorf("%x is a second encoding of %v", string(k), k)
 	}
+	if again, err := store.ParseKey(k.String()); err == nil && again != k {
+		t.Errorf("%v is read back as %v", k, again)
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 1000, time.UTC)
+	for _, k := range []store.Key{
+		"", store.K("ticket", 7, uint64(1)<<63, -5), store.K("a b", "", "true", "x'00'", "ü/\x00\""), store.K([]byte{}, []byte{0, 0xff}, true, false),
+		store.K(at, store.Desc(at), "tail") + "\x02cut", store.K(store.Hash{1}),
+	} {
+		if got, err := store.ParseKey(k.String()); err != nil || got != k {
+			t.Errorf("ParseKey(%v) = %v, %v", k, got, err)
+		}
+	}
+	for _, s := range []string{"/", "a//b", `"a`, `"a"b`, "x'0", "~now", "!z", "12x", "-", "'"} {
+		if k, err := store.ParseKey(s); err == nil {
+			t.Errorf("ParseKey(%q) = %v", s, k)
+		}
+	}
 }

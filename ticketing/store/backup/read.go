@@ -55,6 +55,47 @@ func Read(r io.Reader, h Handler) (Manifest, error) {
 	}
 }
 
+// Tell hears how the reading of a backup gets on: how many bytes of about how
+// many are done.
+type Tell func(done, of int64)
+
+// Telling tells how reading gets on, and passes everything on to h.
+func Telling(h Handler, tell Tell) Handler {
+	if tell == nil {
+		return h
+	}
+	return &telling{Handler: h, tell: tell}
+}
+
+type telling struct {
+	Handler
+	tell     Tell
+	done, of int64
+}
+
+func (t *telling) step(n int64, err error) error {
+	t.done += n
+	t.of = max(t.of, t.done)
+	t.tell(t.done, t.of)
+	return err
+}
+
+func (t *telling) Header(h Header) error {
+	t.of = h.Bytes
+	return t.step(0, t.Handler.Header(h))
+}
+
+func (t *telling) Blob(b Blob, data io.Reader) error { return t.step(b.Size, t.Handler.Blob(b, data)) }
+func (t *telling) Elsewhere(b Blob) error            { return t.step(b.Size, t.Handler.Elsewhere(b)) }
+
+func (t *telling) Items(items []store.Item) error {
+	var n int64
+	for _, i := range items {
+		n += int64(len(i.Key) + len(i.Value))
+	}
+	return t.step(n, t.Handler.Items(items))
+}
+
 // order is the order of the kinds in a stream.
 var order = []byte{kindHeader, kindFile, kindBlob, kindItems, kindManifest}
 

@@ -24,11 +24,10 @@ type Result struct {
 
 // Save reads a backup that was made for this folder (Source.Have is its Have)
 // and keeps it. Until Save has succeeded nothing of what the folder held has
-// changed, and there is no snapshot of the new name. tell may be nil; it is
-// told of the header and of each blob and chunk of keys.
-func (f *Folder) Save(ctx context.Context, stream io.Reader, tell Teller) (Result, error) {
-	s := &saver{ctx: ctx, f: f, tell: tell}
-	m, err := Read(stream, s)
+// changed, and there is no snapshot of the new name. tell may be nil.
+func (f *Folder) Save(ctx context.Context, stream io.Reader, tell Tell) (Result, error) {
+	s := &saver{ctx: ctx, f: f}
+	m, err := Read(stream, Telling(s, tell))
 	if err == nil {
 		err = s.finish(m)
 	}
@@ -37,11 +36,6 @@ func (f *Folder) Save(ctx context.Context, stream io.Reader, tell Teller) (Resul
 	}
 	s.result.Manifest = m
 	return s.result, f.reload()
-}
-
-// Teller hears how a backup gets on: how many bytes of how many are done.
-type Teller interface {
-	Tell(done, of int64)
 }
 
 func (f *Folder) reload() error {
@@ -53,10 +47,7 @@ func (f *Folder) reload() error {
 type saver struct {
 	ctx    context.Context
 	f      *Folder
-	tell   Teller
 	result Result
-	header Header
-	done   int64
 
 	snap    *newFile
 	buf     *bufio.Writer
@@ -67,7 +58,7 @@ type saver struct {
 }
 
 func (s *saver) Header(h Header) error {
-	s.header, s.result.Name = h, h.Made.UTC().Format(nameLayout)
+	s.result.Name = h.Made.UTC().Format(nameLayout)
 	if _, err := os.Lstat(s.f.snapshot(s.result.Name)); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("snapshot %s is there already", s.result.Name)
 	}
@@ -91,13 +82,6 @@ func (s *saver) json(kind byte, v any) error {
 	return s.frames.write(kind, text)
 }
 
-func (s *saver) step(n int64) {
-	s.done += n
-	if s.tell != nil {
-		s.tell.Tell(s.done, max(s.header.Bytes, s.done))
-	}
-}
-
 func (s *saver) File(name string, data []byte) error {
 	return s.frames.write(kindFile, appendFile(nil, name, data))
 }
@@ -106,12 +90,10 @@ func (s *saver) Elsewhere(b Blob) error {
 	if _, ok := s.f.find(b.Hash); !ok {
 		return fmt.Errorf("the bytes of blob %v are not in the folder either", b.Hash)
 	}
-	defer s.step(b.Size)
 	return s.frames.write(kindBlob, append(appendBlob(nil, b), bytesElsewhere))
 }
 
 func (s *saver) Blob(b Blob, data io.Reader) error {
-	defer s.step(b.Size)
 	if data == nil {
 		return s.frames.write(kindBlob, append(appendBlob(nil, b), bytesLost))
 	}
@@ -146,7 +128,6 @@ func (s *saver) Items(items []store.Item) error {
 	for _, i := range items {
 		s.scratch = appendItem(s.scratch, i)
 	}
-	s.step(int64(len(s.scratch)))
 	return s.frames.write(kindItems, s.scratch)
 }
 

@@ -164,6 +164,25 @@ func (db *DB) GC(ctx context.Context, catalog segments.Catalog) (segments.Compac
 	return db.blobs.Compact(ctx, catalog)
 }
 
+// Compact is GC, and makes Badger merge its tables into one level, which drops
+// what was overwritten or deleted. It is a pass over all keys in which Badger's
+// own compactions stand still, so writers may have to wait: it is for a store
+// that nobody writes to.
+func (db *DB) Compact(ctx context.Context, catalog segments.Catalog) (segments.Compaction, error) {
+	done, err := db.GC(ctx, catalog)
+	if err != nil {
+		return done, err
+	}
+	if err := db.uses.enter(); err != nil {
+		return done, err
+	}
+	defer db.uses.leave()
+	if err := db.room(db.Stats().TableBytes); err != nil { // old and new tables are there at once
+		return done, err
+	}
+	return done, db.kv.Flatten(1)
+}
+
 // Stats tells what the data directory holds.
 type Stats struct {
 	TableBytes int64 // Badger's tables
