@@ -55,6 +55,7 @@ type Options struct {
 	Release  Releaser
 	Body     Body
 	SignIn   SignIn
+	Store    *Store // nil: no calls on the store as a whole
 	Log      *slog.Logger
 	Hostname string // the mail exchanger that domains are to name
 }
@@ -105,6 +106,12 @@ func Handler(o Options) http.Handler {
 	handle(mux, a, "held.release", a.heldRelease)
 	handle(mux, a, "held.delete", a.heldDelete)
 	handle(mux, a, "trace", a.trace)
+	if o.Store != nil {
+		calls := StoreHandler(*o.Store)
+		for _, call := range storeCalls {
+			mux.Handle("POST /"+call, calls)
+		}
+	}
 	return mux
 }
 
