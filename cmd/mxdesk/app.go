@@ -48,6 +48,8 @@ type Parts struct {
 	Dialer queue.Dialer
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Upgrades are those of the schema.
+	Upgrades []ticketing.Upgrade
 	// SMTP adjusts the limits of the listeners.
 	SMTP func(*smtpd.Options)
 }
@@ -117,8 +119,11 @@ func (a *App) openStore(ctx context.Context) error {
 	case a.cfg.Store == "memory":
 		engine = memdb.New(memdb.Options{})
 	default:
-		folder := filepath.Join(a.cfg.Data, "store")
+		folder := filepath.Join(a.cfg.Data, storeFolder)
 		_, absent := os.Stat(folder)
+		if _, err := os.Stat(filepath.Join(a.cfg.Data, restoreFolder)); err == nil {
+			return fmt.Errorf("a restore into %s was cut short: empty the folder and restore again", a.cfg.Data)
+		}
 		db, err := badgerdb.Open(folder, badgerdb.Options{Log: a.log})
 		if err != nil {
 			return err
@@ -133,7 +138,9 @@ func (a *App) openStore(ctx context.Context) error {
 	a.db = store.Open(engine, store.Options{Now: a.parts.Now, Log: a.log, Observe: func(s store.BatchStats) {
 		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
 	}})
-	a.Desk = ticketing.New(a.db, ticketing.Options{Now: a.parts.Now, Text: readText, Policy: ticketing.Policy(a.cfg.Auth.Policy)})
+	a.Desk = ticketing.New(a.db, ticketing.Options{
+		Now: a.parts.Now, Text: readText, Policy: ticketing.Policy(a.cfg.Auth.Policy), Copy: a.copyBefore, Upgrades: a.parts.Upgrades,
+	})
 	return nil
 }
 
@@ -246,10 +253,12 @@ func (a *App) smtpOptions() (smtpd.Options, error) {
 	return o, nil
 }
 
-func (a *App) serveHTTP(context.Context) error {
+func (a *App) serveHTTP(ctx context.Context) error {
 	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	whole := deskStore(a.cfg, a.db, a.badger)
+	whole.Now, whole.Done, whole.Log = a.parts.Now, ctx.Done(), a.log
 	admin := api.Handler(api.Options{
-		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Log: a.log, Hostname: a.cfg.Hostname,
+		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Store: whole, Log: a.log, Hostname: a.cfg.Hostname,
 	})
 	l, err := a.parts.Admin(filepath.Join(a.cfg.Data, "run"))
 	if err != nil {

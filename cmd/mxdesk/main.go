@@ -40,7 +40,7 @@ type Global struct {
 // Exit codes, as the help lists them.
 const (
 	exitOK      = 0
-	exitRefused = 1 // the desk said no
+	exitRefused = 1 // the desk said no, or is not as it should be
 	exitUsage   = 2 // wrong words or a wrong setting
 	exitIO      = 3 // a file, folder or connection failed
 	exitNoDesk  = 4 // no server is running
@@ -48,9 +48,9 @@ const (
 
 const exitHelp = `Exit codes:
   0  done
-  1  refused by the desk
+  1  refused by the desk; store verify found something wrong; a backup lacks something
   2  wrong usage or configuration
-  3  a file, folder or connection failed
+  3  a file, folder or connection failed, or a backup is damaged
   4  no server is running
 
 Settings come from flags, then MXDESK_<SECTION>_<KEY> in the environment, then
@@ -85,6 +85,9 @@ type commands struct {
 	Trace   TraceCmd   `cmd:"" help:"Tell what happened to a mail."`
 	Verify  VerifyCmd  `cmd:"" help:"Check SPF, DKIM, ARC and DMARC of messages in files."`
 	Parse   ParseCmd   `cmd:"" help:"Show what messages in files say."`
+	Backup  BackupCmd  `cmd:"" help:"Save the desk, while the server runs or not."`
+	Restore RestoreCmd `cmd:"" help:"Make a desk of a backup, in an empty data folder."`
+	Store   StoreCmd   `cmd:"" help:"Look into the store: verify, stats, ls, dump, compact."`
 	Config  ConfigCmd  `cmd:"" help:"Check or print the settings."`
 	Version VersionCmd `cmd:"" help:"Print the version."`
 }
