@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/mxdesk/mxdesk/server/api"
+	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
 // StoreCmd groups the commands on the store as a whole. They ask the running
@@ -160,11 +161,24 @@ type StoreLsCmd struct {
 	Limit  int    `help:"At most this many, 0 = all."`
 }
 
+// request asks for the rows that the flags name.
+func (c StoreLsCmd) request(values bool) (api.RowsRequest, error) {
+	for _, k := range []string{c.Prefix, c.After} {
+		if _, err := store.ParseKey(k); err != nil {
+			return api.RowsRequest{}, exitf(exitUsage, "%s is no key: %w", k, err)
+		}
+	}
+	return api.RowsRequest{Prefix: c.Prefix, After: c.After, Limit: c.Limit, Values: values}, nil
+}
+
 // Run lists keys.
 func (c StoreLsCmd) Run(e *Env) error {
+	req, err := c.request(false)
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriter(e.Stdout)
-	req := api.RowsRequest{Prefix: c.Prefix, After: c.After, Limit: c.Limit}
-	err := storeValues(e, "store.list", req, func(r api.StoreRow) error {
+	err = storeValues(e, "store.list", req, func(r api.StoreRow) error {
 		_, err := fmt.Fprintln(out, clean(r.Key))
 		return err
 	})
@@ -178,8 +192,11 @@ type StoreDumpCmd struct {
 
 // Run writes keys and values.
 func (c StoreDumpCmd) Run(e *Env) error {
+	req, err := c.request(true)
+	if err != nil {
+		return err
+	}
 	e.Global.JSON = true
-	req := api.RowsRequest{Prefix: c.Prefix, After: c.After, Limit: c.Limit, Values: true}
 	return storeValues(e, "store.list", req, func(api.StoreRow) error { return nil })
 }
 
