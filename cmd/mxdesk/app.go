@@ -68,6 +68,7 @@ type App struct {
 	login    *login.Login
 	lists    *dnsbl.Checker
 	keys     *keyring.Keyring
+	cert     *certificate
 	metrics  *metrics.Metrics
 	first    *FirstStart // what a first start made, else nil
 
@@ -159,6 +160,9 @@ func (a *App) wire(ctx context.Context) error {
 		a.parts.Resolver = dns.NewCache(direct, dns.CacheOptions{Metrics: a.metrics.DNS})
 	}
 	a.keys = keyring.New(keyring.Options{Dir: filepath.Join(a.cfg.Data, "dkim"), Resolver: direct, Now: a.parts.Now, Log: a.log})
+	if a.cert, err = openCertificate(a.cfg, a.parts.Now, a.log); err != nil {
+		return err
+	}
 	a.login = login.New(a.db, a.Desk, login.Options{Now: a.parts.Now, PublicURL: a.publicURL()})
 	lists, err := parseLists(a.cfg.Auth.Lists)
 	if err != nil {
@@ -203,15 +207,11 @@ func (a *App) Start(ctx context.Context) error {
 }
 
 func (a *App) serveMail(context.Context) error {
-	tlsConfig, err := certificates(a.cfg, a.parts.Now())
-	if err != nil {
-		return err
-	}
 	o, err := a.smtpOptions()
 	if err != nil {
 		return err
 	}
-	o.TLS = tlsConfig
+	o.TLS = a.cert.config()
 	lmtp := o
 	lmtp.LMTP = true
 	for _, s := range []struct {

@@ -9,9 +9,12 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/mxdesk/mxdesk/auth/keyring"
@@ -20,25 +23,104 @@ import (
 // selfSignedFor is how long a certificate of our own making holds.
 const selfSignedFor = 10 * 365 * 24 * time.Hour
 
-// certificates returns the TLS settings of the SMTP side: the configured
-// certificate, or one signed by ourselves, made at the first start.
-func certificates(c Config, now time.Time) (*tls.Config, error) {
-	cert, key := c.TLS.Certificate, c.TLS.Key
-	if cert == "" {
-		cert, key = filepath.Join(c.Data, "tls", "cert.pem"), filepath.Join(c.Data, "tls", "key.pem")
-		if _, err := os.Stat(cert); errors.Is(err, os.ErrNotExist) {
-			if err := selfSign(c.Hostname, cert, key, now); err != nil {
+// lookEvery is how long a certificate is shown before its files are looked at
+// again.
+const lookEvery = time.Minute
+
+// certificate is what STARTTLS shows. It follows its files: a renewed pair is
+// taken up within a minute, without a restart.
+type certificate struct {
+	chain, key string // files
+	now        func() time.Time
+	log        *slog.Logger
+
+	mu     sync.Mutex
+	pair   *tls.Certificate
+	read   [2]os.FileInfo // the files that pair was read from
+	looked time.Time
+}
+
+// openCertificate reads the configured certificate, or one signed by
+// ourselves, made at the first start.
+func openCertificate(cfg Config, now func() time.Time, log *slog.Logger) (*certificate, error) {
+	c := &certificate{chain: cfg.TLS.Certificate, key: cfg.TLS.Key, now: now, log: log}
+	if c.chain == "" {
+		c.chain, c.key = filepath.Join(cfg.Data, "tls", "cert.pem"), filepath.Join(cfg.Data, "tls", "key.pem")
+		if _, err := os.Stat(c.chain); errors.Is(err, os.ErrNotExist) {
+			if err := selfSign(cfg.Hostname, c.chain, c.key, now()); err != nil {
 				return nil, err
 			}
 		}
 	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return nil, err
-	}
+	return c, c.load()
+}
+
+// config is for a server that shows the certificate.
+func (c *certificate) config() *tls.Config {
 	// Outlook.com fails the handshake when a session ticket is offered:
 	// https://go.dev/issue/70232
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true}, nil
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
+		MinVersion:     tls.VersionTLS12, SessionTicketsDisabled: true,
+	}
+}
+
+// current is the pair to show now.
+func (c *certificate) current() *tls.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now().Sub(c.looked) >= lookEvery {
+		c.renew()
+	}
+	return c.pair
+}
+
+// reload looks at the files now.
+func (c *certificate) reload() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renew()
+}
+
+// renew reads the files if they have changed. A pair that cannot be used, as
+// when only one of the two has been written yet, leaves the old one in place.
+func (c *certificate) renew() {
+	c.looked = c.now()
+	if files, err := c.stat(); err == nil && unchanged(files[0], c.read[0]) && unchanged(files[1], c.read[1]) {
+		return
+	}
+	if err := c.load(); err != nil {
+		c.log.Warn("certificate cannot be read, the old one is kept", "error", err)
+		return
+	}
+	c.log.Info("certificate renewed", "expires", c.pair.Leaf.NotAfter)
+}
+
+func (c *certificate) load() error {
+	c.looked = c.now()
+	files, err := c.stat() // before the reading: a later change shows at the next look
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(c.chain, c.key)
+	if err != nil {
+		return fmt.Errorf("%s, %s: %w", c.chain, c.key, err)
+	}
+	c.pair, c.read = &pair, files
+	return nil
+}
+
+func (c *certificate) stat() (files [2]os.FileInfo, err error) {
+	for i, name := range []string{c.chain, c.key} {
+		if files[i], err = os.Stat(name); err != nil {
+			return files, err
+		}
+	}
+	return files, nil
+}
+
+func unchanged(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 func selfSign(hostname, certFile, keyFile string, now time.Time) error {
