@@ -18,6 +18,7 @@ type Metrics struct {
 	Intake *Intake
 	Queue  *Queue
 	Store  *Store
+	Health *Health
 }
 
 // New makes the collectors and registers them.
@@ -30,6 +31,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Intake: newIntake(reg),
 		Queue:  newQueue(reg),
 		Store:  newStore(reg),
+		Health: newHealth(reg),
 	}
 }
 
@@ -42,6 +44,7 @@ type Intake struct {
 	tickets  *prometheus.CounterVec
 	stages   *prometheus.HistogramVec
 	dropped  prometheus.Counter
+	taken    prometheus.Gauge
 }
 
 func newIntake(reg prometheus.Registerer) *Intake {
@@ -58,8 +61,11 @@ func newIntake(reg prometheus.Registerer) *Intake {
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mxdesk_journal_dropped_total", Help: "Refusals that the journal could not keep.",
 		}),
+		taken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "mxdesk_intake_last_taken_timestamp_seconds", Help: "When a mail was last taken (accepted, held or a duplicate); 0 since the start.",
+		}),
 	}
-	reg.MustRegister(m.messages, m.tickets, m.stages, m.dropped)
+	reg.MustRegister(m.messages, m.tickets, m.stages, m.dropped, m.taken)
 	return m
 }
 
@@ -77,6 +83,13 @@ func (m *Intake) Outcome(decision, reason string) {
 		event = "created"
 	}
 	m.tickets.WithLabelValues(event).Inc()
+}
+
+// Taken notes that a mail was taken.
+func (m *Intake) Taken(at time.Time) {
+	if m != nil {
+		m.taken.Set(seconds(at))
+	}
 }
 
 // Stage observes how long a stage of the intake took: judge, commit or all.

@@ -14,6 +14,8 @@ type Queue struct {
 	deliverySeconds prometheus.Histogram
 	attemptSeconds  prometheus.Histogram
 	claims          *prometheus.CounterVec
+	nextDue         prometheus.Gauge
+	oldest          prometheus.Gauge
 }
 
 // The label values. Anything else is counted as "other", so that nothing from
@@ -46,8 +48,14 @@ func newQueue(reg prometheus.Registerer) *Queue {
 		claims: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mxdesk_queue_claims_total", Help: "Copies claimed (taken) and claims that another owner took over (lost).",
 		}, []string{"result"}),
+		nextDue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "mxdesk_queue_next_due_timestamp_seconds", Help: "When the next attempt for a waiting copy is due; 0 if none waits.",
+		}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "mxdesk_queue_oldest_timestamp_seconds", Help: "When the oldest waiting copy was made; 0 if none waits.",
+		}),
 	}
-	reg.MustRegister(q.depth, q.deliveries, q.attempts, q.deliverySeconds, q.attemptSeconds, q.claims)
+	reg.MustRegister(q.depth, q.deliveries, q.attempts, q.deliverySeconds, q.attemptSeconds, q.claims, q.nextDue, q.oldest)
 	return q
 }
 
@@ -55,6 +63,16 @@ func newQueue(reg prometheus.Registerer) *Queue {
 func (q *Queue) Depth(state string, n int) {
 	if q != nil {
 		q.depth.WithLabelValues(known(queueStates[:], state)).Set(float64(n))
+	}
+}
+
+// Waiting sets when the next attempt is due and when the oldest waiting copy
+// was made; zero times if none waits. A copy in work is due again at the end
+// of its lease: only a queue that stands still lets a due time pass.
+func (q *Queue) Waiting(nextDue, oldest time.Time) {
+	if q != nil {
+		q.nextDue.Set(seconds(nextDue))
+		q.oldest.Set(seconds(oldest))
 	}
 }
 

@@ -48,6 +48,9 @@ type Outbox interface {
 	Wake() <-chan struct{}
 	// Depth counts the copies that are not final, by state.
 	Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error)
+	// Oldest is when the oldest copy that is not final was made. Zero if there
+	// is none.
+	Oldest(ctx context.Context) (time.Time, error)
 }
 
 // Renderer makes the bytes of a copy: composed, signed, in canonical CRLF form.

@@ -123,7 +123,7 @@ func (q *Queue) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}
 	}
 }
 
-// watchDepth keeps the gauges of the queue's depth, until ctx ends.
+// watchDepth keeps the gauges of what waits, until ctx ends.
 func (q *Queue) watchDepth(ctx context.Context) {
 	if q.o.Metrics == nil {
 		return
@@ -131,17 +131,28 @@ func (q *Queue) watchDepth(ctx context.Context) {
 	ticker := time.NewTicker(depthInterval)
 	defer ticker.Stop()
 	for {
-		call, cancel := context.WithTimeout(ctx, storeTimeout)
-		depth, err := q.box.Depth(call)
-		cancel()
-		if err == nil {
-			q.o.Metrics.Depth(string(ticketing.DeliveryPending), depth[ticketing.DeliveryPending])
-			q.o.Metrics.Depth(string(ticketing.DeliveryDeferred), depth[ticketing.DeliveryDeferred])
-		}
+		q.measure(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// measure sets the gauges. One that cannot be had keeps its value.
+func (q *Queue) measure(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if depth, err := q.box.Depth(call); err == nil {
+		q.o.Metrics.Depth(string(ticketing.DeliveryPending), depth[ticketing.DeliveryPending])
+		q.o.Metrics.Depth(string(ticketing.DeliveryDeferred), depth[ticketing.DeliveryDeferred])
+	}
+	due, err := q.box.NextDue(call)
+	if err != nil {
+		return
+	}
+	if oldest, err := q.box.Oldest(call); err == nil {
+		q.o.Metrics.Waiting(due, oldest)
 	}
 }

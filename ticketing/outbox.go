@@ -293,6 +293,22 @@ func (d *Desk) NextDue(ctx context.Context) (time.Time, error) {
 	})
 }
 
+// Oldest is when the oldest copy that is not final was made, zero if there is
+// none. Of more than maxDepth the first due are looked at.
+func (d *Desk) Oldest(ctx context.Context) (time.Time, error) {
+	return view(ctx, d, func(r store.Reader) (time.Time, error) {
+		ids, err := dueIDs(r, d.now().Add(1000*time.Hour), maxDepth)
+		if err != nil || len(ids) == 0 {
+			return time.Time{}, err
+		}
+		o, err := load[Outgoing](r, outgoingKey(slices.Min(ids))) // ids sort by time
+		if err != nil {
+			return time.Time{}, err
+		}
+		return o.CreatedAt, nil
+	})
+}
+
 // Changed returns a channel that is closed when something was committed: a
 // hint to look again, not a promise.
 func (d *Desk) Changed() <-chan struct{} { return d.db.Changed() }

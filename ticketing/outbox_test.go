@@ -79,6 +79,9 @@ func TestDeferredCopiesComeBackInTime(t *testing.T) {
 	if d, err := w.Depth(t.Context()); err != nil || d[ticketing.DeliveryDeferred] != 1 || d[ticketing.DeliveryPending] != 0 {
 		t.Errorf("depth = %v, %v", d, err)
 	}
+	if at, err := w.Oldest(t.Context()); err != nil || !at.Equal(o.CreatedAt) || at.IsZero() {
+		t.Errorf("oldest %v, %v; want %v", at, err, o.CreatedAt)
+	}
 	w.now = due.Add(-time.Microsecond)
 	if got := w.claim("a", time.Hour); len(got) != 0 {
 		t.Error("claimed too early")
@@ -86,6 +89,12 @@ func TestDeferredCopiesComeBackInTime(t *testing.T) {
 	w.now = due
 	if got := w.claim("a", time.Hour); len(got) != 1 || got[0].Tries != 1 {
 		t.Errorf("claimed %+v", got)
+	}
+	if err := w.Record(t.Context(), o.ID, "a", ticketing.Attempt{}, ticketing.DeliveryDelivered, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := w.Oldest(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("oldest of none: %v, %v", at, err)
 	}
 }
 

@@ -99,6 +99,7 @@ func NewApp(ctx context.Context, cfg Config, parts Parts) (*App, error) {
 	}
 	a := &App{cfg: cfg, parts: parts, log: parts.Log, Registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
 	a.metrics = metrics.New(a.Registry)
+	a.metrics.Health.Build(version())
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, err
 	}
@@ -267,7 +268,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	a.serveOn(l, admin)
 	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.captures()})
 	for address, h := range map[string]http.Handler{
-		a.cfg.Metrics.Listen: health.Handler(a.Registry, a.ready),
+		a.cfg.Metrics.Listen: health.Handler(a.scraped(), a.ready),
 		a.cfg.HTTP.Listen:    pages,
 	} {
 		if address == "" {
@@ -351,14 +352,6 @@ func (a *App) housekeeping(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// ready is nil when mail can be taken.
-func (a *App) ready(ctx context.Context) error {
-	if a.draining.Load() {
-		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "draining", Message: "the server is about to stop"}
-	}
-	return a.intake.Ready(ctx)
 }
 
 // captures tells whether outgoing mail stays here: it does until a relay is set.

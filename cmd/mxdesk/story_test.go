@@ -365,7 +365,7 @@ func TestStoryEveryMetricMoves(t *testing.T) {
 			"mxdesk_auth_results_total{mechanism=\"spf\",result=\"pass\"}", "mxdesk_auth_results_total{mechanism=\"dmarc\",result=\"fail\"}",
 			"mxdesk_auth_seconds_count", "mxdesk_intake_messages_total", "mxdesk_intake_seconds_count", "mxdesk_tickets_total{event=\"created\"}",
 			"mxdesk_queue_deliveries_total", "mxdesk_queue_attempts_total", "mxdesk_store_batches_total{result=\"ok\"}",
-			"mxdesk_store_batch_closures_count", "mxdesk_store_commit_seconds_count",
+			"mxdesk_store_batch_closures_count", "mxdesk_store_commit_seconds_count", "mxdesk_intake_last_taken_timestamp_seconds",
 		} {
 			if s.metric(m) == 0 {
 				t.Errorf("%s did not move", m)

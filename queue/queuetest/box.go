@@ -179,6 +179,22 @@ func (b *Box) Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error
 	return depth, nil
 }
 
+// Oldest implements the store of the queue.
+func (b *Box) Oldest(ctx context.Context) (time.Time, error) {
+	if err := b.fail(ctx, "Oldest", ""); err != nil {
+		return time.Time{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var oldest time.Time
+	for _, e := range b.copies {
+		if at := e.CreatedAt; !e.State.Final() && (oldest.IsZero() || at.Before(oldest)) {
+			oldest = at
+		}
+	}
+	return oldest, nil
+}
+
 func (b *Box) fail(ctx context.Context, method, id string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -77,13 +77,13 @@ func (in *Intake) Ready(context.Context) error {
 	if err := in.store.Err(); err != nil {
 		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "store-failed", Message: "the store takes no mail now, try again later", Cause: err}
 	}
-	free, total, err := in.store.FreeBytes()
+	room, err := in.Room()
 	if err != nil {
 		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "disk-unknown", Message: "the disk cannot be examined now, try again later", Cause: err}
 	}
-	if total > 0 && free < max(2*uint64(in.o.MaxMessageBytes), total/20) {
+	if room.Known && room.Free < room.Reserve {
 		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "disk-full", Message: "too little room is left, try again later",
-			Cause: fmt.Errorf("%d of %d bytes are free", free, total)}
+			Cause: fmt.Errorf("%d bytes are free, %d must be", room.Free, room.Reserve)}
 	}
 	return nil
 }
@@ -93,6 +93,19 @@ const busyTime = 100 * time.Millisecond
 
 // Busy tells whether mail is coming in: work that can wait then should.
 func (in *Intake) Busy() bool { return in.o.Now().UnixNano()-in.latest.Load() < int64(busyTime) }
+
+// Room is what the disk has left and what must be left for mail to be taken,
+// in octets.
+type Room struct {
+	Known         bool // false: a store without a disk
+	Free, Reserve uint64
+}
+
+// Room examines the disk.
+func (in *Intake) Room() (Room, error) {
+	free, total, err := in.store.FreeBytes()
+	return Room{Known: total > 0, Free: free, Reserve: max(2*uint64(in.o.MaxMessageBytes), total/20)}, err
+}
 
 // Refused notes a refusal in the journal. It never blocks.
 func (in *Intake) Refused(r ticketing.Refusal) {
@@ -113,6 +126,9 @@ func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw tick
 	in.o.Metrics.Stage("all", in.o.Now().Sub(start))
 	for i, o := range outs {
 		in.o.Metrics.Outcome(string(o.Decision), o.Reason)
+		if o.Err == nil {
+			in.o.Metrics.Taken(in.o.Now())
+		}
 		in.o.Log.Info("message", "id", env.ID, "session", env.Session, "rcpt", env.Recipients[i].Address, "decision", o.Decision,
 			"reason", o.Reason, "ticket", o.Ticket, "message_id", msg.MessageID, "size", raw.Size(), failure(o.Err))
 	}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"math"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+)
+
+// ready is nil when mail can be taken.
+func (a *App) ready(ctx context.Context) error {
+	if a.draining.Load() {
+		return &ticketing.Error{Kind: ticketing.KindUnavailable, Reason: "draining", Message: "the server is about to stop"}
+	}
+	return a.intake.Ready(ctx)
+}
+
+// scraped is the registry with the health of the moment in it.
+func (a *App) scraped() prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		a.observe()
+		return a.Registry.Gather()
+	})
+}
+
+func (a *App) observe() {
+	h := a.metrics.Health
+	h.Ready(a.ready(context.Background()) == nil, a.db.Err() != nil)
+	h.Certificate(a.cert.current().Leaf.NotAfter)
+	switch room, err := a.intake.Room(); {
+	case err != nil:
+		h.Disk(math.NaN(), float64(room.Reserve))
+	case !room.Known:
+		h.Disk(math.Inf(1), float64(room.Reserve))
+	default:
+		h.Disk(float64(room.Free), float64(room.Reserve))
+	}
+}
