@@ -43,6 +43,8 @@ type Parts struct {
 	Engine   store.Engine
 	Resolver dns.Resolver
 	Listen   func(network, address string) (net.Listener, error)
+	// Inherited are open listeners by name, in place of those of the settings.
+	Inherited map[string][]net.Listener
 	// Admin opens the admin socket in a folder.
 	Admin  func(dir string) (net.Listener, error)
 	Dialer queue.Dialer
@@ -216,17 +218,18 @@ func (a *App) serveMail(context.Context) error {
 	lmtp := o
 	lmtp.LMTP = true
 	for _, s := range []struct {
+		name    string
 		options smtpd.Options
 		listen  []string
-	}{{o, a.cfg.SMTP.Listen}, {lmtp, a.cfg.LMTP.Listen}} {
+	}{{"smtp", o, a.cfg.SMTP.Listen}, {"lmtp", lmtp, a.cfg.LMTP.Listen}} {
 		srv := smtpd.New(a.intake, s.options)
 		a.smtpd = append(a.smtpd, srv)
-		for _, address := range s.listen {
-			l, err := a.parts.Listen(network(address), address)
-			if err != nil {
-				return err
-			}
-			a.serve(address, func() error { return srv.Serve(l) })
+		listeners, err := a.open(s.name, s.listen)
+		if err != nil {
+			return err
+		}
+		for _, l := range listeners {
+			a.serve(l.Addr().String(), func() error { return srv.Serve(l) })
 		}
 	}
 	return nil
@@ -259,7 +262,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	whole := deskStore(a.cfg, a.db, a.badger)
 	whole.Now, whole.Done, whole.Log = a.parts.Now, ctx.Done(), a.log
 	admin := api.Handler(api.Options{
-		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Store: whole, Log: a.log, Hostname: a.cfg.Hostname,
+		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Store: whole, Ready: a.ready, Log: a.log, Hostname: a.cfg.Hostname,
 	})
 	l, err := a.parts.Admin(filepath.Join(a.cfg.Data, "run"))
 	if err != nil {
@@ -267,18 +270,20 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	}
 	a.serveOn(l, admin)
 	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.captures()})
-	for address, h := range map[string]http.Handler{
-		a.cfg.Metrics.Listen: health.Handler(a.scraped(), a.ready),
-		a.cfg.HTTP.Listen:    pages,
+	for _, s := range []struct {
+		name, listen string
+		handler      http.Handler
+	}{
+		{"metrics", a.cfg.Metrics.Listen, health.Handler(a.scraped(), a.ready)},
+		{"http", a.cfg.HTTP.Listen, pages},
 	} {
-		if address == "" {
-			continue
-		}
-		l, err := a.parts.Listen("tcp", address)
+		listeners, err := a.open(s.name, nonEmpty(s.listen))
 		if err != nil {
 			return err
 		}
-		a.serveOn(l, h)
+		for _, l := range listeners {
+			a.serveOn(l, s.handler)
+		}
 	}
 	return nil
 }
@@ -362,34 +367,6 @@ func (a *App) publicURL() string {
 		return strings.TrimSuffix(a.cfg.HTTP.PublicURL, "/")
 	}
 	return "http://" + a.cfg.HTTP.Listen
-}
-
-func network(address string) string {
-	if strings.Contains(address, "/") {
-		return "unix"
-	}
-	return "tcp"
-}
-
-// listen opens a listener; the file of a unix socket that nobody listens on is
-// removed first.
-func listen(network, address string) (net.Listener, error) {
-	if network == "unix" {
-		if c, err := net.DialTimeout(network, address, time.Second); err == nil {
-			c.Close()
-			return nil, fmt.Errorf("listen unix %s: somebody listens there already", address)
-		}
-		if fi, err := os.Lstat(address); err == nil && fi.Mode()&os.ModeSocket != 0 {
-			os.Remove(address)
-		}
-	}
-	l, err := net.Listen(network, address)
-	if err == nil && network == "unix" {
-		// Mail servers run as users of their own. Who may come in is a matter of
-		// the folder's permissions, as with any other LMTP socket.
-		err = os.Chmod(address, 0o666)
-	}
-	return l, err
 }
 
 // readText reads the text of a raw mail.

@@ -16,11 +16,12 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
 )
 
-// broken is an engine whose commits can be made to fail, on a disk of a
-// gigabyte.
+// broken is an engine whose commits can be made to fail or to hang, on a disk
+// of a gigabyte.
 type broken struct {
 	store.Engine
 	free    uint64
+	stuck   chan struct{} // a commit sends when it begins, and ends when it has received
 	failing bool
 }
 
@@ -37,6 +38,10 @@ type brokenBatch struct {
 }
 
 func (b *brokenBatch) Commit(ctx context.Context, writes []store.Item) error {
+	if b.engine.stuck != nil {
+		b.engine.stuck <- struct{}{}
+		<-b.engine.stuck
+	}
 	if b.engine.failing {
 		return fmt.Errorf("%w: input/output error", store.ErrFailed)
 	}

@@ -74,6 +74,7 @@ type commands struct {
 	Print kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve   ServeCmd   `cmd:"" help:"Run the server."`
+	Ready   ReadyCmd   `cmd:"" help:"Ask whether the running server takes mail; exit code 0 if it does."`
 	Ticket  TicketCmd  `cmd:"" help:"List, show, answer and change tickets."`
 	Project ProjectCmd `cmd:"" help:"Make and list projects."`
 	Alias   AliasCmd   `cmd:"" help:"Add, remove and list addresses that lead to projects."`

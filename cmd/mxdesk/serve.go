@@ -36,7 +36,15 @@ func (ServeCmd) Run(e *Env) error {
 	for _, name := range cfg.misspelt(e.Environ) {
 		log.Warn("no such setting, it is passed over", "variable", name)
 	}
-	app, err := NewApp(ctx, cfg, Parts{Log: log})
+	boss := newSupervisor(e.Getenv, log)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	handed, err := inherited(e.Getenv)
+	if err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	app, err := NewApp(ctx, cfg, Parts{Log: log, Inherited: handed})
 	if err == nil {
 		err = app.Start(ctx)
 	}
@@ -50,11 +58,12 @@ func (ServeCmd) Run(e *Env) error {
 		app.log.Error("greeting", "error", err)
 	}
 	fmt.Fprintln(e.Stdout, "ready")
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-app.failed:
-	}
+	boss.tell("READY=1")
+	serving, stopReport := context.WithCancel(ctx)
+	app.work.Go(func() { boss.report(serving, app) })
+	failed := app.wait(ctx, hangup)
+	stopReport()
+	boss.tell("STOPPING=1", "STATUS=mail in progress is finished")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	// What could not be finished in time was not answered 250 either: senders
@@ -63,6 +72,21 @@ func (ServeCmd) Run(e *Env) error {
 		app.log.Error("drain", "error", err)
 	}
 	return failed
+}
+
+// wait returns when ctx ends, or when a listener does, with its error. On a
+// hangup the certificate is read again.
+func (a *App) wait(ctx context.Context, hangup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-a.failed:
+			return err
+		case <-hangup:
+			a.cert.reload()
+		}
+	}
 }
 
 // Memory settings for a live heap that is tiny beside what passes through it.

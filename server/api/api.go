@@ -55,7 +55,8 @@ type Options struct {
 	Release  Releaser
 	Body     Body
 	SignIn   SignIn
-	Store    *Store // nil: no calls on the store as a whole
+	Store    *Store                      // nil: no calls on the store as a whole
+	Ready    func(context.Context) error // nil when mail is taken
 	Log      *slog.Logger
 	Hostname string // the mail exchanger that domains are to name
 }
@@ -112,6 +113,7 @@ func Handler(o Options) http.Handler {
 			mux.Handle("POST /"+call, calls)
 		}
 	}
+	handle(mux, a, "ready", a.ready)
 	return mux
 }
 
@@ -141,6 +143,13 @@ func handle[Req any, Resp any](mux *http.ServeMux, a *api, name string, call fun
 			}
 		}
 	})
+}
+
+func (a *api) ready(ctx context.Context, _ struct{}) ([]Done, error) {
+	if err := a.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return []Done{{Message: "mail is taken"}}, nil
 }
 
 // decode reads one JSON object and nothing after it; no object at all is an
