@@ -1,5 +1,5 @@
 # Everything here runs from a clean checkout; `make test` is what CI runs.
-.PHONY: all build test lint ring12 ring3 fuzz soak conformance bench-auth
+.PHONY: all build test lint ring12 ring3 fuzz soak conformance bench-auth dist
 
 MINUTES ?= 1
 ROUNDS  ?= 3
@@ -31,6 +31,10 @@ soak:
 
 fuzz:
 	.ci/fuzz $(MINUTES)
+
+# Debian packages and tarballs for both architectures in dist/.
+dist:
+	cmd/mxdesk/package/build dist
 
 # The suites of other projects, as one table: docs/conformance.md has the same.
 conformance:

@@ -23,7 +23,11 @@ import (
 // UPDATE_DOCS=1 it writes it instead.
 func golden(t *testing.T, name, want string) {
 	t.Helper()
-	file := filepath.Join("../../docs", name)
+	goldenFile(t, filepath.Join("../../docs", name), want)
+}
+
+func goldenFile(t *testing.T, file, want string) {
+	t.Helper()
 	if os.Getenv("UPDATE_DOCS") != "" {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -34,7 +38,7 @@ func golden(t *testing.T, name, want string) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("docs/%s is not what the code says: run UPDATE_DOCS=1 go test -run %s ./cmd/mxdesk", name, t.Name())
+		t.Errorf("%s is not what the code says: run UPDATE_DOCS=1 go test -run %s ./cmd/mxdesk", file, t.Name())
 	}
 }
 

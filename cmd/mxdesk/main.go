@@ -97,18 +97,7 @@ type commands struct {
 func run(e *Env, args []string) int {
 	var c commands
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("mxdesk"),
-		kong.Description("A mail server that is a service desk."+"\n\n"+exitHelp),
-		kong.Writers(e.Stdout, e.Stderr),
-		kong.Vars{
-			"version":  "mxdesk " + version(),
-			"policies": "enforce (refused or held, as the verdict says), hold (held instead of refused), annotate (taken, and marked)",
-		},
-		kong.Exit(func(code int) { exited = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.UsageOnError(),
-	)
+	parser, err := grammar(&c, kong.Writers(e.Stdout, e.Stderr), kong.Exit(func(code int) { exited = code }))
 	if err != nil {
 		fmt.Fprintln(e.Stderr, "mxdesk:", err)
 		return exitUsage
@@ -126,6 +115,20 @@ func run(e *Env, args []string) int {
 	}
 	e.Global = c.Global
 	return report(e, ctx.Run(e))
+}
+
+// grammar is how the words of a command line are read into c.
+func grammar(c *commands, more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("mxdesk"),
+		kong.Description("A mail server that is a service desk." + "\n\n" + exitHelp),
+		kong.Vars{
+			"version":  "mxdesk " + version(),
+			"policies": "enforce (refused or held, as the verdict says), hold (held instead of refused), annotate (taken, and marked)",
+		},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.UsageOnError(),
+	}, more...)...)
 }
 
 // report writes an error and returns the exit code that goes with it.
