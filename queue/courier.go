@@ -151,7 +151,7 @@ func (q *Queue) bytes(ctx context.Context, c claimed) ([]byte, *failure) {
 
 // internal makes a failure of our own error, which is logged and not shown.
 func (q *Queue) internal(c claimed, what string, err error) *failure {
-	q.o.Log.Error("queue: "+what, "copy", c.ID, "err", err)
+	q.o.Log.Error("queue: "+what, "copy", c.ID, "error", err)
 	e := ticketing.AsError(err)
 	text := what + ": " + e.Message
 	if e.Kind == ticketing.KindInvalid || e.Kind == ticketing.KindTooLarge {
@@ -216,14 +216,14 @@ func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryS
 			}
 			return
 		case ticketing.KindOf(err) == ticketing.KindConflict:
-			log.Warn("queue: lease lost", "err", err)
+			log.Warn("queue: lease lost", "error", err)
 			q.o.Metrics.Lost()
 			return
 		case i == len(recordRetry) || q.work.Err() != nil:
-			log.Error("queue: attempt not recorded", "err", err)
+			log.Error("queue: attempt not recorded", "error", err)
 			return
 		}
-		log.Warn("queue: record", "err", err)
+		log.Warn("queue: record", "error", err)
 		select {
 		case <-time.After(recordRetry[i]):
 		case <-q.work.Done():

@@ -57,7 +57,7 @@ func (q *Queue) claim(ctx context.Context, limit int) (int, error) {
 	copies, err := q.box.Claim(call, now, q.o.Owner, limit, q.o.Lease)
 	if err != nil {
 		if ctx.Err() == nil {
-			q.o.Log.Error("queue: claim", "err", err)
+			q.o.Log.Error("queue: claim", "error", err)
 		}
 		return 0, err
 	}
@@ -96,7 +96,7 @@ func (q *Queue) pause(ctx context.Context) time.Duration {
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			q.o.Log.Error("queue: next due", "err", err)
+			q.o.Log.Error("queue: next due", "error", err)
 		}
 		return storeRetry
 	case due.IsZero():

@@ -117,7 +117,7 @@ func (c *Client) askAll(ctx context.Context, q question) (reply, error) {
 				return interpret(q, msg, s.trusted)
 			}
 			last = err
-			c.log.DebugContext(ctx, "no answer from name server", "server", s.address, "question", q.String(), "err", err)
+			c.log.DebugContext(ctx, "no answer from name server", "server", s.address, "question", q.String(), "error", err)
 		}
 	}
 	return reply{ttl: ttlUnknown}, q.fail(temporary(last), last.Error())

@@ -104,11 +104,11 @@ func (p *page) command(n *kong.Node) {
 		}
 		return
 	}
-	synopsis := "mxdesk " + n.Path()
+	words := []string{"mxdesk", n.Path()}
 	for _, a := range n.Positional {
-		synopsis += " " + a.Summary()
+		words = append(words, a.Summary())
 	}
-	p.entry(synopsis, n.Help)
+	p.entry(strings.Join(words, " "), n.Help)
 	p.macro("RS")
 	for _, a := range n.Positional {
 		p.entry(a.Summary(), meaning(a, nil))

@@ -159,7 +159,7 @@ func (db *DB) Err() error {
 func (db *DB) fail(doing string, cause error) error {
 	err := fmt.Errorf("%w: %s: %w", ErrFailed, doing, cause)
 	if db.failure.CompareAndSwap(nil, &err) {
-		db.opts.Log.Error("store takes no more writes", "doing", doing, "err", cause)
+		db.opts.Log.Error("store takes no more writes", "doing", doing, "error", cause)
 	}
 	return err
 }
