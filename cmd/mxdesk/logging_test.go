@@ -18,8 +18,19 @@ import (
 
 // logLines are what each line of the log means, by message.
 var logLines = map[string]string{
-	"admin call": "a command failed for a reason of ours",
-	"badger: …":  "a remark of the store's engine",
+	"a key that is not in … is not used":                  "a file in `dkim/` that no list of keys names",
+	"dkim key removed":                                    "a key's time is over",
+	"dkim keys changed":                                   "the next keys sign from now on",
+	"dkim keys made":                                      "a domain has its first keys: publish them",
+	"housekeeping of dkim keys":                           "keys could not be changed; tried again in an hour",
+	"list gave no answer to its health check":             "a block or allow list is tried again later",
+	"list healthy again":                                  "a list is asked again",
+	"list suspected":                                      "an answer of a list looks wrong; its health is checked",
+	"list unhealthy, not asked any more":                  "a list answers for everybody, or not as lists do",
+	"next dkim keys made":                                 "the next keys of a domain wait for their records",
+	"others can read a private key":                       "its file's mode allows it",
+	"admin call":                                          "a command failed for a reason of ours",
+	"badger: …":                                           "a remark of the store's engine",
 	"certificate cannot be read, the old one is kept":     "a renewed pair does not fit together or may not be read",
 	"certificate renewed":                                 "the files have changed and are shown from now on",
 	"commit failed, nothing more is written":              "the engine could not write or sync; see `store takes no more writes`",
@@ -72,6 +83,18 @@ var logLines = map[string]string{
 
 // logKeys are what the attributes of the lines mean.
 var logKeys = map[string]string{
+	"mode":          "of a file",
+	"list":          "name of a block or allow list",
+	"file":          "name of a file",
+	"healthy":       "whether a list is in use",
+	"keys":          "selectors of keys",
+	"key":           "selector of a key",
+	"keep_records":  "how long the records of the old keys stay needed",
+	"cure":          "what to do",
+	"advice":        "what to do",
+	"retired":       "selectors of the keys before",
+	"sign":          "selectors of the keys that sign",
+	"why":           "the reason",
 	"address":       "of a listener",
 	"budget":        "the time that was given",
 	"bytes":         "a length in octets",
@@ -125,7 +148,7 @@ type logged struct {
 	keys           []string
 }
 
-var levels = map[string]string{"Debug": "debug", "DebugContext": "debug", "Info": "info", "Warn": "warn", "Error": "error"}
+var levels = map[string]string{"Debug": "debug", "Info": "info", "Warn": "warn", "Error": "error"}
 
 // logCalls finds the lines that a file can log, and the attributes that it
 // hangs on loggers.
@@ -147,13 +170,15 @@ func logCalls(f *ast.File) (calls []logged, hung []string) {
 		case name == "Log": // a level that is chosen while it runs
 			calls = append(calls, logged{"any", text(args[2]), attributes(args[3:])})
 			return true
-		case strings.HasSuffix(name, "Context"):
-			args = args[1:]
-			fallthrough
 		default:
-			if level := levels[name]; level != "" {
-				calls = append(calls, logged{level, text(args[0]), attributes(args[1:])})
+			level, inContext := strings.CutSuffix(name, "Context")
+			if level = levels[level]; level == "" {
+				return true
 			}
+			if inContext {
+				args = args[1:]
+			}
+			calls = append(calls, logged{level, text(args[0]), attributes(args[1:])})
 			return true
 		}
 	})
