@@ -169,12 +169,13 @@ func (b *batch) gather() {
 // reads are round trips it gathers once, to prefetch in a single one.
 func (b *batch) runAll(eb Batch) error {
 	_, remote := b.db.engine.(Speculator)
+	below := newMemo(eb)
 	for b.gather(); len(b.waiting) > 0; b.gather() {
 		if err := b.prefetch(eb); err != nil {
 			return err
 		}
 		for len(b.waiting) > 0 {
-			fits, err := b.run(eb, b.waiting[0])
+			fits, err := b.run(below, b.waiting[0])
 			if err != nil || !fits {
 				return err
 			}
@@ -205,14 +206,14 @@ func (b *batch) prefetch(eb Batch) error {
 // run runs one job on top of the batch, and keeps its writes when it succeeds.
 // It reports false when they do not fit any more, and an error when the whole
 // batch must run again.
-func (b *batch) run(eb Batch, j *job) (fits bool, err error) {
+func (b *batch) run(below Reader, j *job) (fits bool, err error) {
 	if !j.pick() {
 		return true, nil
 	}
 	if b.db.opts.RunTwice {
-		b.db.runOnce(eb, b.state, j.fn)
+		b.db.runOnce(below, b.state, j.fn)
 	}
-	after, err := b.db.runOnce(eb, b.state, j.fn)
+	after, err := b.db.runOnce(below, b.state, j.fn)
 	if errors.Is(err, ErrRetry) {
 		b.takeAll()
 		return false, err
@@ -231,6 +232,7 @@ func (b *batch) run(eb Batch, j *job) (fits bool, err error) {
 // runOnce runs a closure and returns the state with its writes.
 func (db *DB) runOnce(r Reader, before state, fn func(Tx) error) (state, error) {
 	t := &tx{db: db, below: r, state: before}
+	t.over = t.over.Own()
 	err := db.call(fn, t)
 	t.ended = true
 	if t.err != nil {

@@ -40,10 +40,44 @@ func getNumber(r Reader, k Key) (uint64, error) {
 	return n, nil
 }
 
-// changeRecord is the stored form of a Change.
-type changeRecord struct {
-	Version int `json:"v"`
-	Change
+// maxFeedRow bounds the changes of one row of the feed.
+const maxFeedRow = 100
+
+// feedRow is the stored form of changes that follow each other, under the
+// number of the first.
+type feedRow struct {
+	Version int      `json:"v"`
+	Changes []Change `json:"changes"`
+	Change           // the only one of a row of version 1
+}
+
+func decodeFeedRow(item Item) (first uint64, changes []Change, err error) {
+	parts, err := item.Key.Split()
+	if err != nil {
+		return 0, nil, err
+	}
+	first, ok := parts[len(parts)-1].(uint64)
+	if !ok {
+		return 0, nil, fmt.Errorf("key %v is not of the feed", item.Key)
+	}
+	var row feedRow
+	if err := json.Unmarshal(item.Value, &row); err != nil {
+		return 0, nil, fmt.Errorf("change %d: %w", first, err)
+	}
+	if row.Version == 1 {
+		row.Changes = []Change{row.Change}
+	}
+	for i := range row.Changes {
+		row.Changes[i].Seq = first + uint64(i)
+	}
+	return first, row.Changes, nil
+}
+
+func encodeFeedRow(changes []Change) ([]byte, error) {
+	return json.Marshal(struct {
+		Version int      `json:"v"`
+		Changes []Change `json:"changes"`
+	}{2, changes})
 }
 
 func (t *tx) Emit(c Change) error {
@@ -63,13 +97,13 @@ func (b *batch) numberChanges(eb Batch) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range b.changes {
-		seq++
-		v, err := json.Marshal(changeRecord{1, c})
+	for row := range slices.Chunk(b.changes, maxFeedRow) {
+		v, err := encodeFeedRow(row)
 		if err != nil {
 			return err
 		}
-		b.over = b.over.Put(string(feedKey(seq)), v)
+		b.over = b.over.Put(string(feedKey(seq+1)), v)
+		seq += uint64(len(row))
 	}
 	b.over = b.over.Put(string(seqKey()), encodeNumber(seq))
 	b.seq = seq
@@ -99,21 +133,25 @@ func (db *DB) Changes(ctx context.Context, after uint64, limit int) ([]Change, e
 }
 
 func readChanges(r Reader, after uint64, limit int) ([]Change, error) {
+	start, err := feedStart(r, after+1)
+	if err != nil {
+		return nil, err
+	}
 	var list []Change
-	for item, err := range r.Scan(Range{feedKey(after + 1), Prefix(reserved, "feed").End}, false) {
+	for item, err := range r.Scan(Range{start, Prefix(reserved, "feed").End}, false) {
+		if err != nil {
+			return nil, err
+		}
+		first, changes, err := decodeFeedRow(item)
 		if err != nil {
 			return nil, err
 		}
 		next := after + uint64(len(list)) + 1
-		if item.Key != feedKey(next) {
+		if first > next || next-first >= uint64(len(changes)) {
 			break
 		}
-		var c changeRecord
-		if err := json.Unmarshal(item.Value, &c); err != nil {
-			return nil, fmt.Errorf("change %d: %w", next, err)
-		}
-		c.Seq = next
-		if list = append(list, c.Change); len(list) >= limit {
+		changes = changes[next-first:]
+		if list = append(list, changes[:min(len(changes), limit-len(list))]...); len(list) >= limit {
 			break
 		}
 	}
@@ -121,6 +159,14 @@ func readChanges(r Reader, after uint64, limit int) ([]Change, error) {
 		return nil, ErrTrimmed
 	}
 	return list, nil
+}
+
+// feedStart is the key of the last row that begins at or before a change.
+func feedStart(r Reader, seq uint64) (Key, error) {
+	for item, err := range r.Scan(Range{Prefix(reserved, "feed").Start, feedKey(seq + 1)}, true) {
+		return item.Key, err
+	}
+	return feedKey(seq), nil
 }
 
 // Changed returns a channel that is closed when this DB next commits changes.
@@ -131,50 +177,73 @@ func (db *DB) Changed() <-chan struct{} {
 }
 
 // TrimFeed deletes the changes with numbers below before that every cursor has
-// passed, and returns how many. It works in chunks of 1000.
+// passed, and returns how many. It works in chunks.
 func (db *DB) TrimFeed(ctx context.Context, before uint64) (int, error) {
 	total := 0
 	for {
-		var keys []Key
+		var n int
+		var more bool
 		if err := db.Update(ctx, func(x Tx) (err error) {
-			keys, err = trimChunk(x.(*tx), before) // what Update gives
+			n, more, err = trimChunk(x.(*tx), before) // what Update gives
 			return err
 		}); err != nil {
 			return total, err
 		}
-		total += len(keys)
-		if len(keys) < 1000 {
+		if total += n; !more {
 			return total, nil
 		}
 	}
 }
 
-func trimChunk(t *tx, before uint64) ([]Key, error) {
+// trimRows is how many rows of the feed one transaction trims.
+const trimRows = 1000
+
+// trimChunk deletes the first rows of the feed, and of the last one of them
+// what lies below before.
+func trimChunk(t *tx, before uint64) (n int, more bool, err error) {
 	for item, err := range t.Scan(Prefix(reserved, "cursor"), false) {
 		if err != nil {
-			return nil, err
+			return 0, false, err
 		}
 		position, err := strconv.ParseUint(string(item.Value), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("key %v: %w", item.Key, err)
+			return 0, false, fmt.Errorf("key %v: %w", item.Key, err)
 		}
 		before = min(before, position+1)
 	}
-	var keys []Key
+	rows := 0
 	for item, err := range t.Scan(Range{feedKey(0), feedKey(before)}, false) {
 		if err != nil {
-			return nil, err
+			return n, false, err
 		}
-		if keys = append(keys, item.Key); len(keys) >= 1000 {
-			break
+		if rows++; rows > trimRows {
+			return n, true, nil
 		}
+		k, err := t.trimRow(item, before)
+		if err != nil {
+			return n, false, err
+		}
+		n += k
 	}
-	for _, k := range slices.Clone(keys) {
-		if err := t.write(k, nil); err != nil {
-			return nil, err
-		}
+	return n, false, nil
+}
+
+// trimRow deletes the changes of a row that lie below before, and returns how
+// many.
+func (t *tx) trimRow(item Item, before uint64) (int, error) {
+	first, changes, err := decodeFeedRow(item)
+	if err != nil {
+		return 0, err
 	}
-	return keys, nil
+	n := int(min(before-first, uint64(len(changes))))
+	if err := t.write(item.Key, nil); err != nil || n == len(changes) {
+		return n, err
+	}
+	rest, err := encodeFeedRow(changes[n:])
+	if err != nil {
+		return 0, err
+	}
+	return n, t.write(feedKey(before), rest)
 }
 
 // Cursor is a reader's persisted position in the change feed. The feed is not

@@ -81,6 +81,7 @@ func (t *tx) Scan(r Range, reverse bool) iter.Seq2[Item, error] {
 			yield(Item{}, errEnded)
 			return
 		}
+		t.over = t.over.Own() // what the consumer writes must not disturb the scan
 		over := t.over.Scan(string(r.Start), string(r.End), reverse)
 		for item, err := range merge(t.below.Scan(r, reverse), over, reverse) {
 			if err != nil {

@@ -11,8 +11,30 @@ import (
 // Map maps strings, in the order of their bytes, to byte slices. The zero Map
 // is empty. Maps are values: safe to copy, and to read from many goroutines.
 type Map struct {
-	root *node
-	size int
+	root  *node
+	size  int
+	owner *owner // of the nodes that may be changed in place
+}
+
+// owner is whose nodes may be changed; only its address counts.
+type owner struct{ _ byte }
+
+// Own returns the map for a series of changes of which only the last result is
+// wanted: Put may change what the earlier ones of the series have made, and
+// Scan is not to be used across them. Maps from before stay as they are.
+func (m Map) Own() Map {
+	m.owner = new(owner)
+	return m
+}
+
+// edit returns a node to be changed: a copy, unless it is our own.
+func (m Map) edit(n *node) *node {
+	if m.owner != nil && n.owner == m.owner {
+		return n
+	}
+	c := *n
+	c.owner = m.owner
+	return &c
 }
 
 // node is one entry. Priorities are random and form a heap, which keeps the
@@ -21,6 +43,7 @@ type node struct {
 	key         string
 	value       []byte
 	priority    uint32
+	owner       *owner
 	left, right *node
 }
 
@@ -47,10 +70,10 @@ func (m Map) Put(key string, value []byte) Map {
 	_, found := m.Get(key)
 	if !found {
 		m.size++
-		m.root = insert(m.root, &node{key: key, value: value, priority: rand.Uint32()})
+		m.root = m.insert(m.root, &node{key: key, value: value, priority: rand.Uint32(), owner: m.owner})
 		return m
 	}
-	m.root = replace(m.root, key, value)
+	m.root = m.replace(m.root, key, value)
 	return m
 }
 
@@ -64,48 +87,48 @@ func (m Map) Delete(key string) Map {
 	return m
 }
 
-func replace(n *node, key string, value []byte) *node {
-	c := *n
+func (m Map) replace(n *node, key string, value []byte) *node {
+	n = m.edit(n)
 	switch {
 	case key < n.key:
-		c.left = replace(n.left, key, value)
+		n.left = m.replace(n.left, key, value)
 	case key > n.key:
-		c.right = replace(n.right, key, value)
+		n.right = m.replace(n.right, key, value)
 	default:
-		c.value = value
+		n.value = value
 	}
-	return &c
+	return n
 }
 
-func insert(n, add *node) *node {
+func (m Map) insert(n, add *node) *node {
 	if n == nil {
 		return add
 	}
 	if add.priority > n.priority {
-		add.left, add.right = split(n, add.key)
+		add.left, add.right = m.split(n, add.key)
 		return add
 	}
-	c := *n
+	n = m.edit(n)
 	if add.key < n.key {
-		c.left = insert(n.left, add)
+		n.left = m.insert(n.left, add)
 	} else {
-		c.right = insert(n.right, add)
+		n.right = m.insert(n.right, add)
 	}
-	return &c
+	return n
 }
 
 // split parts a tree that does not hold key.
-func split(n *node, key string) (less, more *node) {
+func (m Map) split(n *node, key string) (less, more *node) {
 	if n == nil {
 		return nil, nil
 	}
-	c := *n
+	n = m.edit(n)
 	if key < n.key {
-		less, c.left = split(n.left, key)
-		return less, &c
+		less, n.left = m.split(n.left, key)
+		return less, n
 	}
-	c.right, more = split(n.right, key)
-	return &c, more
+	n.right, more = m.split(n.right, key)
+	return n, more
 }
 
 func remove(n *node, key string) *node {

@@ -31,6 +31,11 @@ func TestModel(t *testing.T) {
 		}
 		if i%100 == 0 {
 			versions = append(versions, version{m, maps.Clone(model)})
+			if i%300 != 0 { // some of the versions begin a series of changes
+				m = m.Own()
+			} else {
+				m.owner = nil
+			}
 		}
 	}
 	for _, v := range append(versions, version{m, model}) {
