@@ -17,22 +17,24 @@ var versionPrefix = fmt.Appendf(nil, `{"v":%d`, SchemaVersion)
 
 // encode writes a value as a JSON object whose first member is the version.
 func encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
+	buf := bytes.NewBuffer(make([]byte, 0, 256))
+	buf.Write(versionPrefix)
+	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false) // nobody puts a value into a page as it stands
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	b := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	if len(b) < 2 || b[0] != '{' {
+	out := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	n := len(versionPrefix) // where the value's own object begins
+	switch {
+	case len(out) < n+2 || out[n] != '{':
 		return nil, fmt.Errorf("value of type %T is not an object", v)
+	case out[n+1] == '}':
+		out = append(out[:n], '}')
+	default:
+		out[n] = ','
 	}
-	out := make([]byte, 0, len(b)+len(versionPrefix)+1)
-	out = append(out, versionPrefix...)
-	if b[1] != '}' {
-		out = append(out, ',')
-	}
-	return dropNUL(append(out, b[1:]...)), nil
+	return dropNUL(out), nil
 }
 
 // dropNUL replaces escaped NUL characters: text columns of SQL cannot hold

@@ -88,11 +88,11 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 		Machine: m.Machine, Journal: rx.in.Envelope.ID, Warnings: m.Warnings, Forwarded: m.Forwarded,
 	}
 	c.setText(m, t.Comments == 0)
+	if rx.desk.text != nil {
+		c.leaveText(rx.projects)
+	}
 	if err := clipComment(c, rx.projects); err != nil {
 		return err
-	}
-	if rx.desk.text != nil {
-		c.leaveText()
 	}
 	return addComment(rx.tx, t, c)
 }
@@ -172,9 +172,11 @@ func (rx *receiver) join(t *Ticket, who Person, role string, fromCc bool) (*Part
 		return nil, err // the desk does not write to itself
 	}
 	k := participantKey(t.Project, t.IID, addr)
-	old, err := find[Participant](rx.tx, k)
-	if err != nil || old != nil {
-		return nil, err
+	if len(t.Addresses) > 0 { // on a new ticket there is nobody to be found
+		old, err := find[Participant](rx.tx, k)
+		if err != nil || old != nil {
+			return nil, err
+		}
 	}
 	p := &Participant{
 		Address: strings.TrimSpace(who.Address), Name: oneLine(clip(who.Name, maxField), 200), Role: role, AddedAt: rx.now, FromCc: fromCc,
@@ -230,7 +232,12 @@ func (rx *receiver) thank(p *Project, t *Ticket, to *Participant) error {
 // automatic mail.
 func isRobot(addr string) bool {
 	local, _, _ := splitAddress(addr)
-	local = strings.NewReplacer("-", "", "_", "", ".", "").Replace(local)
+	local = strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == '.' {
+			return -1
+		}
+		return r
+	}, local)
 	for _, s := range []string{"noreply", "donotreply", "mailerdaemon", "postmaster", "bounce", "bounces"} {
 		if local == s || strings.HasPrefix(local, "noreply") || strings.HasPrefix(local, "donotreply") {
 			return true

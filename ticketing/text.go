@@ -25,10 +25,10 @@ func (c *Comment) setText(m *Message, opening bool) {
 	}
 }
 
-// leaveText leaves the text of a comment to the raw mail, where reading it
-// again is cheap and gives all of what would be kept.
-func (c *Comment) leaveText() {
-	if !c.Truncated && c.RawSize <= maxReadAgain && len(c.Body)+len(c.Quoted) > maxKeptText {
+// leaveText leaves the text of one of n comments to the raw mail, where reading
+// it again is cheap and gives all of what would be kept.
+func (c *Comment) leaveText(n int) {
+	if whole := len(c.Body) <= maxBody/n && len(c.Quoted) <= maxAside/n; whole && c.RawSize <= maxReadAgain && len(c.Body)+len(c.Quoted) > maxKeptText {
 		c.Body, c.Quoted, c.InRaw = "", "", true
 	}
 }

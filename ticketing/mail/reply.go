@@ -41,8 +41,10 @@ func trimReply(text string) (reply, quoted string) {
 
 // splitLines cuts a text at any kind of line end.
 func splitLines(text string) []string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	return strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
+	if strings.IndexByte(text, '\r') >= 0 {
+		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	}
+	return strings.Split(text, "\n")
 }
 
 // joinLines drops blank lines at both ends and keeps all else.

@@ -7,6 +7,7 @@ package dsn
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -107,7 +108,9 @@ func newMail(h func(string) string, parts []Part, text string) *report {
 	if strings.TrimSpace(m.text) == "" {
 		m.text = clip(text, maxText)
 	}
-	m.text = strings.ReplaceAll(strings.ReplaceAll(m.text, "\r\n", "\n"), "\r", "\n")
+	if strings.IndexByte(m.text, '\r') >= 0 {
+		m.text = strings.ReplaceAll(strings.ReplaceAll(m.text, "\r\n", "\n"), "\r", "\n")
+	}
 	if m.status == "" && strings.Contains(m.text, "\nFinal-Recipient:") && strings.Contains(m.text, "\nAction:") {
 		m.status = m.text
 	}
@@ -179,6 +182,9 @@ func (m *report) originalID() string {
 func clip(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]
+	}
+	if utf8.ValidString(s) { // much faster than to mend it
+		return s
 	}
 	return strings.ToValidUTF8(s, "\ufffd")
 }
