@@ -51,10 +51,14 @@ func findForward(subject, text string, root *part) *ticketing.Forwarded {
 // inlineForward looks for the first place in a text that begins a forwarded
 // mail. weak beginnings, which replies have too, count only with the prefix.
 func inlineForward(text string, forward, reply bool) *ticketing.Forwarded {
+	if !hasColon(text) {
+		return nil
+	}
 	lines := splitLines(text)
 	view := newQuoteView(lines[:min(len(lines), maxForwardLines)])
+	colons := view.colons()
 	for i, line := range view.plain {
-		if line == "" {
+		if line == "" || colons[i] >= maxAttributionLines {
 			continue
 		}
 		if maybeMarked(line) {
@@ -67,6 +71,25 @@ func inlineForward(text string, forward, reply bool) *ticketing.Forwarded {
 		}
 	}
 	return nil
+}
+
+// hasColon tells whether a text has a colon: every beginning of a forward has
+// one, in a field or at the end of a headline.
+func hasColon(s string) bool {
+	return strings.IndexByte(s, ':') >= 0 || strings.Contains(s, "：")
+}
+
+// colons tells how many lines below each the next one with a colon is; 0 is the
+// line itself.
+func (v quoteView) colons() []int {
+	list, next := make([]int, len(v.plain)), maxAttributionLines
+	for i := len(list) - 1; i >= 0; i-- {
+		if next++; hasColon(v.plain[i]) {
+			next = 0
+		}
+		list[i] = next
+	}
+	return list
 }
 
 // strong tries a line that only forwards have; in a reply, words that are not

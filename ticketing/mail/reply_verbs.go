@@ -143,6 +143,13 @@ func maybeDevice(line string) bool {
 }
 
 func isASCII(s string) bool {
+	for len(s) >= 8 {
+		eight := s[:8]
+		if (eight[0]|eight[1]|eight[2]|eight[3]|eight[4]|eight[5]|eight[6]|eight[7])&utf8.RuneSelf != 0 {
+			return false
+		}
+		s = s[8:]
+	}
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
