@@ -66,22 +66,17 @@ func (c *ownCheck) feed() error {
 		if err != nil {
 			return err
 		}
-		parts, _ := i.Key.Split()
-		seq, ok := parts[len(parts)-1].(uint64)
-		if !ok || len(parts) != 3 {
-			c.bad(i.Key, "is no change")
+		first, changes, err := decodeFeedRow(i)
+		if err != nil || len(changes) == 0 {
+			c.bad(i.Key, "cannot be read as changes")
 			continue
 		}
 		if c.first == 0 {
-			c.first = seq
-		} else if seq != c.last+1 {
-			c.bad(i.Key, "follows change %d: there is a gap", c.last)
+			c.first = first
+		} else if first != c.last+1 {
+			c.bad(i.Key, "follows change %d: there is a gap or an overlap", c.last)
 		}
-		c.last = seq
-		var rec changeRecord
-		if err := json.Unmarshal(i.Value, &rec); err != nil || rec.Version != 1 {
-			c.bad(i.Key, "cannot be read")
-		}
+		c.last = first + uint64(len(changes)) - 1
 	}
 	if c.last != 0 && c.last != c.seq {
 		c.bad(seqKey(), "is %d, the newest change is %d", c.seq, c.last)
