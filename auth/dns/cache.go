@@ -6,8 +6,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/mxdesk/mxdesk/metrics"
 )
 
 // The defaults of a Cache, and its bounds that are not settings.
@@ -40,8 +38,17 @@ type CacheOptions struct {
 	NegativeTTL time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
-	// Metrics shows what Stats returns; nil shows nothing.
-	Metrics *metrics.DNS
+}
+
+// CacheStats counts what a Cache did since it was made, and tells what it holds.
+type CacheStats struct {
+	Hits      uint64 // answered from memory
+	Misses    uint64 // asked of the resolver behind
+	Coalesced uint64 // waited for a lookup of another caller
+	Refused   uint64 // not looked up: too many lookups were under way
+	Evicted   uint64 // forgotten before their time for want of room
+	Entries   int
+	Bytes     int
 }
 
 // Cache is a Resolver that remembers the answers of another one. Callers that
@@ -56,7 +63,7 @@ type Cache struct {
 	entries map[question]*list.Element // of *entry
 	recent  *list.List                 // most recently used first
 	flights map[question]*flight
-	stats   metrics.DNSCache
+	stats   CacheStats
 }
 
 // entry is a remembered outcome.
@@ -97,12 +104,11 @@ func NewCache(r Resolver, o CacheOptions) *Cache {
 		flights: make(map[question]*flight),
 	}
 	c.methods = methods{c.get}
-	o.Metrics.Watch(c.Stats)
 	return c
 }
 
 // Stats returns the counters as they are now.
-func (c *Cache) Stats() metrics.DNSCache {
+func (c *Cache) Stats() CacheStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats

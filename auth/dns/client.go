@@ -11,8 +11,6 @@ import (
 	"time"
 
 	mdns "github.com/miekg/dns"
-
-	"github.com/mxdesk/mxdesk/metrics"
 )
 
 const (
@@ -33,8 +31,10 @@ type Options struct {
 	Servers []string
 	// Timeout bounds one lookup with all its attempts; default 5 seconds.
 	Timeout time.Duration
-	// Metrics counts lookups; nil counts nothing.
-	Metrics *metrics.DNS
+	// Observe is told of every lookup: the type of record, what came of it
+	// (answer, no-data, no-name, time-out or failure) and the time it took.
+	// Default tells nobody.
+	Observe func(kind, result string, took time.Duration)
 	// Logger gets a debug line for every attempt that gave no answer; default
 	// discards.
 	Logger *slog.Logger
@@ -47,7 +47,7 @@ type Client struct {
 	methods
 	servers []server
 	timeout time.Duration
-	metrics *metrics.DNS
+	observe func(kind, result string, took time.Duration)
 	log     *slog.Logger
 }
 
@@ -65,11 +65,14 @@ func New(o Options) *Client {
 	}
 	c := &Client{
 		timeout: cmp.Or(max(o.Timeout, 0), defaultTimeout),
-		metrics: o.Metrics,
+		observe: o.Observe,
 		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 	for _, address := range addresses[:min(len(addresses), maxServers)] {
 		c.servers = append(c.servers, server{address, isLoopback(address)})
+	}
+	if c.observe == nil {
+		c.observe = func(string, string, time.Duration) {}
 	}
 	c.methods = methods{c.ask}
 	return c
@@ -97,7 +100,7 @@ func isLoopback(address string) bool {
 func (c *Client) ask(ctx context.Context, q question) (reply, error) {
 	start := time.Now()
 	r, err := c.askAll(ctx, q)
-	c.metrics.Lookup(string(q.kind), result(err), time.Since(start))
+	c.observe(string(q.kind), result(err), time.Since(start))
 	return r, err
 }
 

@@ -159,8 +159,10 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	direct := a.parts.Resolver // a record that was just published counts at once
 	if direct == nil {
-		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Metrics: a.metrics.DNS, Logger: a.log})
-		a.parts.Resolver = dns.NewCache(direct, dns.CacheOptions{Metrics: a.metrics.DNS})
+		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Observe: a.metrics.DNS.Lookup, Logger: a.log})
+		cache := dns.NewCache(direct, dns.CacheOptions{})
+		a.metrics.DNS.Watch(func() metrics.DNSCache { return metrics.DNSCache(cache.Stats()) })
+		a.parts.Resolver = cache
 	}
 	a.keys = keyring.New(keyring.Options{Dir: filepath.Join(a.cfg.Data, "dkim"), Resolver: direct, Now: a.parts.Now, Log: a.log})
 	if a.cert, err = openCertificate(a.cfg, a.parts.Now, a.log); err != nil {
