@@ -78,6 +78,7 @@ var logLines = map[string]string{
 	"torn end of a segment is cut off":                    "the last start ended in the middle of a write that was not answered `250`",
 	"transaction":                                         "a mail transaction ended",
 	"transaction panicked":                                "a bug in one use case, which is undone",
+	"upgrade of the data: a copy is made first":           "an older data folder is about to be changed",
 	"work in the background has not ended in time":        "an attempt or a sweep was cut short by the stop",
 }
 
@@ -129,6 +130,7 @@ var logKeys = map[string]string{
 	"result":        "what became of a connection",
 	"route":         "pattern of a page's address; never the address itself",
 	"rows":          "a number of rows",
+	"schema":        "number of the layout of the data",
 	"seconds":       "how long it took",
 	"segment":       "number of a segment file",
 	"server":        "a name server",

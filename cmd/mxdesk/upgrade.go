@@ -20,7 +20,7 @@ func (a *App) copyBefore(ctx context.Context, schema int) error {
 	}
 	name := fmt.Sprintf("schema-%d-%s.mxdesk", schema, a.parts.Now().UTC().Format("20060102T150405Z"))
 	path := filepath.Join(a.cfg.Data, name)
-	a.log.Info("upgrade of the data: a copy is made first", "schema", schema, "copy", path)
+	a.log.Info("upgrade of the data: a copy is made first", "schema", schema, "file", path)
 	f, err := os.CreateTemp(a.cfg.Data, ".new-*") // 0600
 	if err != nil {
 		return err
