@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,12 +31,7 @@ var keptFiles = []string{"dkim", "tls", firstMark}
 
 func isKept(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
-	for _, k := range keptFiles {
-		if first == k {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(keptFiles, first)
 }
 
 // deskFiles are the files of a data folder that belong to the desk beside the

@@ -175,7 +175,7 @@ func (d *desk) backupsKilled(dir string) {
 	if inMidst == 0 {
 		d.t.Error("no run was killed in its midst")
 	}
-	for _, name := range strings.Fields(d.do("restore", dir, "--list")) {
+	for name := range strings.FieldsSeq(d.do("restore", dir, "--list")) {
 		d.do("restore", dir, "--check", "--snapshot", name)
 	}
 }
