@@ -33,3 +33,43 @@ func FuzzReadSealed(f *testing.F) {
 		}
 	})
 }
+
+// Records that are whole and yet not those that were written do not pass.
+func TestManifestHasTheLastWord(t *testing.T) {
+	good := tiny(t)
+	for what, edit := range map[string]func(kind byte, payload []byte) []byte{
+		"another value": func(kind byte, p []byte) []byte {
+			if kind == 'K' {
+				return bytes.Replace(p, []byte("\x00\x00\x00\x03two"), []byte("\x00\x00\x00\x03tw0"), 1)
+			}
+			return p
+		},
+		"more references": func(kind byte, p []byte) []byte {
+			if kind == 'B' {
+				p[47] = 9
+			}
+			return p
+		},
+		"no file": func(kind byte, p []byte) []byte {
+			if kind == 'F' {
+				return nil
+			}
+			return p
+		},
+		"no keys": func(kind byte, p []byte) []byte {
+			if kind == 'K' {
+				return nil
+			}
+			return p
+		},
+	} {
+		bad := backup.Reseal(good, edit)
+		if _, err := backup.Read(bytes.NewReader(bad), backup.Discard{}); bytes.Equal(bad, good) || !errors.Is(err, backup.ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	same := backup.Reseal(good, func(_ byte, p []byte) []byte { return p })
+	if !bytes.Equal(same, good) {
+		t.Error("resealing alone changes the stream")
+	}
+}
