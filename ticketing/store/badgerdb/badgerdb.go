@@ -28,6 +28,9 @@ type DB struct {
 	blobs *segments.Folder
 	uses  uses
 
+	mu      sync.Mutex
+	reading *reading // what snapshots opened now see
+
 	failed atomic.Pointer[error] // set by a commit of unknown outcome, for good
 }
 
@@ -65,6 +68,7 @@ func (db *DB) open() error {
 	if err := syncDir(db.dir); err != nil {
 		return errors.Join(err, db.blobs.Close(), kv.Close())
 	}
+	db.renew()
 	return nil
 }
 
@@ -104,14 +108,11 @@ func (db *DB) snapshot() (*snapshot, error) {
 	if err := db.uses.enter(); err != nil {
 		return nil, err
 	}
-	release := db.blobs.Pin()
-	s := &snapshot{txn: db.kv.NewTransaction(false)}
-	s.close = sync.OnceFunc(func() {
-		s.txn.Discard()
-		release()
+	r := db.read()
+	return &snapshot{txn: r.txn, close: sync.OnceFunc(func() {
+		db.drop(r)
 		db.uses.leave()
-	})
-	return s, nil
+	})}, nil
 }
 
 // Begin opens the writing batch.
@@ -161,7 +162,9 @@ func (db *DB) GC(ctx context.Context, catalog segments.Catalog) (segments.Compac
 		return segments.Compaction{}, err
 	}
 	defer db.uses.leave()
-	return db.blobs.Compact(ctx, catalog)
+	done, err := db.blobs.Compact(ctx, catalog)
+	db.renew() // the segments that are to go may be kept for the sake of new snapshots
+	return done, err
 }
 
 // Compact is GC, and makes Badger merge its tables into one level, which drops
@@ -205,6 +208,7 @@ func (db *DB) Close() error {
 	if err := db.uses.shut(db.opt.CloseTimeout); err != nil {
 		return err
 	}
+	db.drop(db.reading)
 	return errors.Join(db.blobs.Close(), db.kv.Close(), db.lock.Close())
 }
 

@@ -61,6 +61,7 @@ func (b *batch) Commit(ctx context.Context, writes []store.Item) error {
 	if err := b.db.wal.syncRotated(); err != nil {
 		return b.db.fail(err)
 	}
+	b.db.renew()
 	return nil
 }
 
