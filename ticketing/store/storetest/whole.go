@@ -27,7 +27,7 @@ func testContents(t *testing.T, f Factory) {
 	})
 	view(t, db, func(r store.Reader) error {
 		all, err := list(store.Contents(r))
-		wantList(t, "contents", all, "a=1", `store/feed/1={"v":1,"kind":"x","key":"026100"}`, "store/seq=1", "zz=2")
+		wantList(t, "contents", all, "a=1", `store/feed/1={"v":2,"changes":[{"kind":"x","key":"026100"}]}`, "store/seq=1", "zz=2")
 		for i, err := range r.Scan(store.Range{}, false) {
 			if store.OfBlob(i.Key) != (bytes.Contains([]byte(i.Key), []byte("blob"))) || err != nil {
 				t.Errorf("OfBlob(%v) = %v, %v", i.Key, store.OfBlob(i.Key), err)
