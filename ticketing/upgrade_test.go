@@ -42,7 +42,7 @@ func old(t *testing.T) *memdb.DB {
 	t.Helper()
 	e := memdb.New(memdb.Options{})
 	db := store.Open(e, store.Options{RunTwice: true})
-	if _, err := ticketing.New(db, ticketing.Options{}).Migrate(t.Context()); err != nil {
+	if _, err := ticketing.New(db, ticketing.Options{Upgrades: []ticketing.Upgrade{}}).Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Update(t.Context(), func(tx store.Tx) error {

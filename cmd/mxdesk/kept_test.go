@@ -156,7 +156,7 @@ func TestUpgradeOfAKeptDesk(t *testing.T) {
 	if _, err := start(3); err == nil {
 		t.Fatal("the upgrade did not fail")
 	}
-	if _, err := NewApp(t.Context(), c, Parts{}); err == nil || !strings.Contains(startError(c, err).Error(), "use a newer mxdesk") {
+	if _, err := NewApp(t.Context(), c, Parts{Upgrades: []ticketing.Upgrade{}}); err == nil || !strings.Contains(startError(c, err).Error(), "use a newer mxdesk") {
 		t.Errorf("an older program opens half an upgrade: %v", err)
 	}
 	ran, err := start(0)
