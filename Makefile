@@ -50,6 +50,7 @@ bench:
 	.ci/install-bench
 	go build -o dist/bench ./cmd/bench
 	dist/bench intake $(ARGS)
+	.ci/bench-auth
 
 # Cost of a mail, lists and lookups at 1 k, 100 k and 1 M tickets: TICKETS=100000.
 bench-big:
