@@ -33,24 +33,29 @@ const maxFromDomains = 10
 // the header of a mail begins that starts with empty lines, or which characters
 // the octets beyond ASCII are.
 func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
-	var people []ticketing.Person
-	if isOrdinary(m) {
-		var room [1]string
-		values := room[:0]
-		for _, at := range m.Named("From") {
-			f := m.Fields[at]
-			values = append(values, f.RawValue())
-		}
-		people = mail.FromValues(values)
-	} else {
-		people = mail.From(raw, size, mail.Options{})
+	var room [1]string
+	values := room[:0]
+	for _, at := range m.Named("From") {
+		f := m.Fields[at]
+		values = append(values, f.RawValue())
 	}
-	return authorOf(people, m.Count("From") > 1)
+	fields := len(values) > 1
+	if isOrdinary(m) {
+		return authorOf(mail.FromValues(values), fields)
+	}
+	// Whoever is shown in another From field than the one that signatures cover
+	// would be verified by a signature for somebody else of the same domain.
+	people, shown := mail.From(raw, size, mail.Options{})
+	return authorOf(people, fields || len(values) > 0 && !slices.EqualFunc(shown, values, sameWords))
 }
 
-// authorOf puts together what DMARC needs of the From addresses.
-func authorOf(people []ticketing.Person, fields bool) author {
-	var a author
+// sameWords tells whether two values differ in white space and line ends alone.
+func sameWords(a, b string) bool { return slices.Equal(strings.Fields(a), strings.Fields(b)) }
+
+// authorOf puts together what DMARC needs of the From addresses. several tells
+// that they are not those of one From field.
+func authorOf(people []ticketing.Person, several bool) author {
+	a := author{several: several}
 	count := 0
 	for _, p := range people {
 		if p.Address == "" {
@@ -66,7 +71,6 @@ func authorOf(people []ticketing.Person, fields bool) author {
 			a.domains = append(a.domains, domain)
 		}
 	}
-	a.several = a.several || fields
 	if a.several {
 		a.domain = ""
 	}

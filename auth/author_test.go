@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,28 @@ func TestCheckedAuthorIsTheOneShown(t *testing.T) {
 		v := New(zone(t, reject), Options{}).Verify(t.Context(), envelope("a@elsewhere.example"), raw(c.mail))
 		if v.FromDomain != "bank.example" || v.Verdict.Action != ticketing.ActionReject {
 			t.Errorf("%s: From domain %q, %v", c.name, v.FromDomain, v.Verdict)
+		}
+	}
+}
+
+// A field that signatures cover and nobody is shown does not verify the one that
+// is shown, be it of the same domain.
+func TestShownAuthorIsTheOneSigned(t *testing.T) {
+	records := "s._domainkey.big.example: " + keyRecord(t) + "\n_dmarc.big.example: v=DMARC1; p=quarantine"
+	signed := sign(t, "big.example", "From: mallory@big.example\r\nSubject: x\r\n\r\nHi.\r\n")
+	for _, c := range []struct{ name, top string }{
+		{"the shown header ends before a long text", "\xef\xbb\xbfFrom: ceo@big.example\r\n" + strings.Repeat(strings.Repeat("text ", 180)+"\r\n", 6)},
+		{"the shown header ends at CR CR LF", "\xef\xbb\xbfFrom: ceo@big.example\r\n\r\r\n"},
+		{"lines that end in CR", "X: y\rFrom: ceo@big.example\r\r" + strings.Repeat("x", 5000) + "\r\n"},
+	} {
+		text := c.top + signed
+		shown := mail.Parse(strings.NewReader(text), int64(len(text)), mail.Options{}).Author().Address
+		v := New(zone(t, records), Options{}).Verify(t.Context(), envelope("a@elsewhere.example"), raw(text))
+		if shown != "ceo@big.example" || len(v.DKIM) != 1 || v.DKIM[0].Result != "pass" {
+			t.Fatalf("%s: this is to show somebody else than the signer: shown %s, %+v", c.name, shown, v.DKIM)
+		}
+		if v.Aligned() || v.DMARC.Result != "fail" || v.Verdict.Action != ticketing.ActionHold {
+			t.Errorf("%s: aligned %v, %+v, %v", c.name, v.Aligned(), v.DMARC, v.Verdict)
 		}
 	}
 }
@@ -58,8 +81,19 @@ func FuzzAuthor(f *testing.F) {
 				t.Errorf("checked %q, shown %q", checked.domain, strings.Join(shown, " "))
 			}
 		}
+		_, fields := mail.From(bytes.NewReader(text), int64(len(text)), mail.Options{})
+		if signed := rawFrom(m); checked.single && len(signed) > 0 && !slices.EqualFunc(fields, signed, sameWords) {
+			t.Errorf("one author %q of fields %q, and those that can be signed are %q", checked.domain, fields, signed)
+		}
 		if checked.domain != "" && len(shown) == 0 {
 			t.Errorf("checked %q, shown nobody", checked.domain)
 		}
 	})
+}
+
+func rawFrom(m *message.Message) (values []string) {
+	for _, f := range m.Get("From") {
+		values = append(values, f.RawValue())
+	}
+	return values
 }

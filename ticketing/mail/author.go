@@ -2,19 +2,27 @@ package mail
 
 import (
 	"io"
+	"strings"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-// From returns the From addresses that Parse finds in a mail of size bytes, and
-// reads nothing of its bodies but what tells how the header is to be read.
-func From(r io.ReaderAt, size int64, o Options) (people []ticketing.Person) {
+// From returns the From addresses that Parse finds in a mail of size bytes and
+// the raw values of the fields they are in, and reads nothing of its bodies but
+// what tells how the header is to be read.
+func From(r io.ReaderAt, size int64, o Options) (people []ticketing.Person, values []string) {
 	defer func() {
 		if recover() != nil {
-			people = nil
+			people, values = nil, nil
 		}
 	}()
-	return authors(walk(r, size, o).header)
+	h := walk(r, size, o).header
+	for _, f := range h.fields {
+		if strings.EqualFold(f.name, "From") {
+			values = append(values, f.value)
+		}
+	}
+	return authors(h), values
 }
 
 // FromValues is From for a mail whose From fields have these raw values, from
