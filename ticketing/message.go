@@ -1,6 +1,9 @@
 package ticketing
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Person is a name and an address as a header field gives them. Address is
 // `local@domain` with the domain in lower case; a quoted local part is kept
@@ -65,6 +68,11 @@ func (m *Message) Author() Person {
 		return m.From[0]
 	}
 	return m.Sender
+}
+
+// HasFrom tells whether the author is one of the From addresses.
+func (m *Message) HasFrom() bool {
+	return slices.ContainsFunc(m.From, func(p Person) bool { return p.Address != "" })
 }
 
 // Forwarded is the mail that another mail passes on.

@@ -175,6 +175,35 @@ func TestWhoSpeaksOnAToken(t *testing.T) {
 	}
 }
 
+// A forged mail that the policy here takes is for agents' eyes, also when it
+// comes in on the token of the one it claims to be from.
+func TestForgedMailOnATokenUnderAnnotate(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	w.reply("support#1", "Use water.")
+	w.setPolicies(ticketing.PolicyAnnotate, "")
+	before := len(w.copies())
+	to := replyTo(w.thread("support#1").Entries[1].Deliveries, "ann@customer.test")
+	out := w.receive(mailing{from: "ann@customer.test", to: to, text: "words", id: "w@x", action: ticketing.ActionReject})
+	if th := w.thread("support#1"); out.Decision != ticketing.JournalAccepted || th.Entries[2].Kind != ticketing.CommentInternal || len(w.copies()) != before {
+		t.Errorf("outcome = %+v, comment %s, %d new copies", out, th.Entries[2].Kind, len(w.copies())-before)
+	}
+}
+
+// A Sender that stands for a missing From does not own a token: no policy of
+// its domain was asked for.
+func TestSenderOwnsNoToken(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	w.reply("support#1", "Use water.")
+	to := replyTo(w.thread("support#1").Entries[1].Deliveries, "ann@customer.test")
+	in := w.inbound(mailing{from: "ann@customer.test", to: to, text: "words", id: "w@x"})
+	in.Message.Sender, in.Message.From, in.Verdict.FromDomain = in.Message.From[0], nil, ""
+	if out := w.Receive(t.Context(), in)[0]; out.Decision != ticketing.JournalHeld || out.Reason != "token-of-another" {
+		t.Errorf("outcome = %+v", out)
+	}
+}
+
 func TestRemovedParticipantsTokenStopsWorking(t *testing.T) {
 	w := newWorld(t)
 	w.receive(opening())

@@ -20,6 +20,7 @@ type speaker struct {
 	released    bool   // an agent let the mail through that was held
 	policyFails bool   // the From domain's own policy, or ours, sets the mail aside
 	policy      string // the reason
+	annotated   bool   // it would be set aside were it not for the policy here
 	machine     bool
 	bulk        bool // it says of itself that it goes to many: other customers need not have it
 	owner       bool // From is the owner of the token the mail came in on
@@ -53,6 +54,10 @@ func judge(by threadBy, s speaker) speech {
 	default:
 		sp.kind = CommentInternal
 	}
+	if by != byNothing && s.annotated && !s.aligned && !s.released {
+		// Agents take the risk of a forged mail, and not for other customers.
+		sp.kind, sp.share = CommentInternal, false
+	}
 	return sp
 }
 
@@ -64,6 +69,7 @@ func (rx *receiver) speech(th thread) (speech, error) {
 		released:    rx.in.Release,
 		policyFails: v.Verdict.Action != ActionAccept,
 		policy:      v.Verdict.Reason,
+		annotated:   rx.in.Verdict.Verdict.Action != ActionAccept,
 		machine:     !m.Machine.Class.hasAuthor(),
 		bulk:        m.Machine.Class == MachineBulk,
 	}
@@ -73,7 +79,9 @@ func (rx *receiver) speech(th thread) (speech, error) {
 	if th.ticket != nil {
 		author := normalAddress(m.Author().Address)
 		s.answered = th.ticket.Answered != nil
-		s.owner = th.owner != "" && th.owner == author
+		// No policy is asked about a Sender, who is the author where there is no
+		// From: that would be a way round the policy of the owner's domain.
+		s.owner = th.owner != "" && th.owner == author && m.HasFrom()
 		p, err := find[Participant](rx.tx, participantKey(th.ticket.Project, th.ticket.IID, author))
 		if err != nil {
 			return speech{}, err
