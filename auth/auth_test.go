@@ -82,6 +82,8 @@ func TestVerdict(t *testing.T) {
 		{"not to be had, and not theirs", "ann@slow.example", from("ann@reject.example"), "temperror - none fail: reject dmarc-reject"},
 
 		{"trusted sealer", "", sealed("forward.example", "dmarc=pass header.from=reject.example"), "none - pass fail: accept arc-trusted aligned"},
+		{"trusted sealer saw it fail", "", sealed("forward.example", "spf=pass (\"x) ; dmarc=pass header.from=reject.example (y\"@evil.example) smtp.mailfrom=evil.example; dmarc=fail header.from=reject.example"), "none - pass fail: reject dmarc-reject"},
+		{"trusted sealer saw it fail and dkim pass", "", sealed("forward.example", "dmarc=fail header.from=reject.example; dkim=pass header.d=reject.example"), "none - pass fail: reject dmarc-reject"},
 		{"trusted sealer's host", "", sealed("mx.forward.example", "dmarc=pass header.from=reject.example"), "none - pass fail: accept arc-trusted aligned"},
 		{"trusted sealer saw dkim", "", sealed("forward.example", "dkim=pass header.d=reject.example"), "none - pass fail: accept arc-trusted aligned"},
 		{"trusted sealer saw dkim by i", "", sealed("forward.example", "dkim=pass header.i=@mail.reject.example"), "none - pass fail: accept arc-trusted aligned"},

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -156,28 +157,32 @@ func (c *check) sealerVouches(ctx context.Context) bool {
 	if c.arc.Result != arc.Pass || c.arc.BodyLimited || n == 0 || len(c.arc.AAR) != n || !c.trusts(c.arc.Sealers[n-1]) {
 		return false
 	}
-	saw := dmarc.Input{From: c.author.domain}
+	passed, saw := false, dmarc.Input{From: c.author.domain}
 	for _, m := range parseResults(c.arc.AAR[n-1]) {
-		if m.result != "pass" {
+		ofFrom := m.method == "dmarc" && addressDomain(m.properties["header.from"]) == c.author.domain
+		// A sender may have got a result of its own into a comment of the sealer's,
+		// beside the one that the sealer found.
+		if ofFrom && m.result == dmarc.Fail {
+			return false
+		}
+		if m.result != dmarc.Pass {
 			continue
 		}
 		id := dmarc.Identifier{Result: dmarc.Pass}
 		switch m.method {
 		case "dmarc":
-			if addressDomain(m.properties["header.from"]) == c.author.domain {
-				return true
-			}
+			passed = passed || ofFrom
 		case "spf":
 			if id.Domain = addressDomain(m.properties["smtp.mailfrom"]); id.Domain != "" {
 				saw.SPF = id
 			}
 		case "dkim":
-			id.Domain = addressDomain(m.properties["header.d"])
-			if id.Domain == "" {
-				id.Domain = addressDomain(m.properties["header.i"])
-			}
+			id.Domain = cmp.Or(addressDomain(m.properties["header.d"]), addressDomain(m.properties["header.i"]))
 			saw.DKIM = append(saw.DKIM, id)
 		}
+	}
+	if passed {
+		return true
 	}
 	then := dmarc.Evaluate(ctx, c.resolver, saw)
 	return then.AlignedSPF || then.AlignedDKIM
