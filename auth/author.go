@@ -40,13 +40,16 @@ func readAuthor(m *message.Message, raw io.ReaderAt, size int64) author {
 		values = append(values, f.RawValue())
 	}
 	fields := len(values) > 1
-	if isOrdinary(m) {
-		return authorOf(mail.FromValues(values), fields)
+	if people := mail.FromValues(values); mail.IsNamed(people) && isOrdinary(m) {
+		return authorOf(people, fields)
 	}
+	people, shown := mail.From(raw, size, mail.Options{})
+	// A Sender is shown where From names nobody, and is vouched for by nobody.
+	sender := mail.IsNamed(people) && !mail.IsNamed(mail.FromValues(shown))
 	// Whoever is shown in another From field than the one that signatures cover
 	// would be verified by a signature for somebody else of the same domain.
-	people, shown := mail.From(raw, size, mail.Options{})
-	return authorOf(people, fields || len(values) > 0 && !slices.EqualFunc(shown, values, sameWords))
+	other := len(values) > 0 && !slices.EqualFunc(shown, values, sameWords)
+	return authorOf(people, fields || sender || other)
 }
 
 // sameWords tells whether two values differ in white space and line ends alone.

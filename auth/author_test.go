@@ -19,11 +19,28 @@ func TestCheckedAuthorIsTheOneShown(t *testing.T) {
 		{"empty line first", "\r\nFrom: ceo@bank.example\r\nSubject: x\r\n\r\nHi.\r\n"},
 		{"empty lines of two kinds", "\n\r\n\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
 		{"envelope line", "From ceo@elsewhere.example Sun Nov 22 10:00:00 2026\r\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
+		{"space before the first colon", "From : ceo@bank.example\r\nSubject: x\r\n\r\nHi.\r\n"},
 		{"line of no field", "Subject: x\r\nno field\r\nFrom: ceo@bank.example\r\n\r\nHi.\r\n"},
 	} {
 		v := New(zone(t, reject), Options{}).Verify(t.Context(), envelope("a@elsewhere.example"), raw(c.mail))
 		if v.FromDomain != "bank.example" || v.Verdict.Action != ticketing.ActionReject {
 			t.Errorf("%s: From domain %q, %v", c.name, v.FromDomain, v.Verdict)
+		}
+	}
+}
+
+// Where From names nobody the desk shows the Sender, and then no signature or
+// client vouches for what people see.
+func TestShownSenderIsChecked(t *testing.T) {
+	records := "_dmarc.bank.example: v=DMARC1; p=reject\nbank.example: v=spf1 +all"
+	for _, from := range []string{"", "From: nobody\r\n", "From: g:;\r\n", "From: Jos\xe9\r\n"} {
+		text := from + "Sender: ceo@bank.example\r\nSubject: x\r\n\r\nHi.\r\n"
+		if shown := mail.Parse(strings.NewReader(text), int64(len(text)), mail.Options{}).Author().Address; shown != "ceo@bank.example" {
+			t.Fatalf("%q: shown %q", from, shown)
+		}
+		v := New(zone(t, records), Options{}).Verify(t.Context(), envelope("ceo@bank.example"), raw(text))
+		if v.Aligned() || v.DMARC.Result != "fail" || v.Verdict.Action != ticketing.ActionReject {
+			t.Errorf("%q: %+v, %v", from, v.DMARC, v.Verdict)
 		}
 	}
 }

@@ -2,18 +2,20 @@ package mail
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-// From returns the From addresses that Parse finds in a mail of size bytes and
-// the raw values of the fields they are in, and reads nothing of its bodies but
-// what tells how the header is to be read.
-func From(r io.ReaderAt, size int64, o Options) (people []ticketing.Person, values []string) {
+// From returns whom Parse finds a mail of size bytes to be from: its From
+// addresses, or its Sender where From names nobody. values are the raw values of
+// the From fields. It reads nothing of the bodies but what tells how the header
+// is to be read.
+func From(r io.ReaderAt, size int64, o Options) (list []ticketing.Person, values []string) {
 	defer func() {
 		if recover() != nil {
-			people, values = nil, nil
+			list, values = nil, nil
 		}
 	}()
 	h := walk(r, size, o).header
@@ -22,11 +24,20 @@ func From(r io.ReaderAt, size int64, o Options) (people []ticketing.Person, valu
 			values = append(values, f.value)
 		}
 	}
-	return authors(h), values
+	list = authors(h)
+	if sender := people(h, "Sender"); !IsNamed(list) && len(sender) > 0 {
+		list = sender[:1]
+	}
+	return list, values
 }
 
-// FromValues is From for a mail whose From fields have these raw values, from
-// top to bottom, and nothing but ASCII.
+// IsNamed tells whether there is an address among the people.
+func IsNamed(list []ticketing.Person) bool {
+	return slices.ContainsFunc(list, func(p ticketing.Person) bool { return p.Address != "" })
+}
+
+// FromValues returns the addresses of From fields with these raw values, from top
+// to bottom.
 func FromValues(values []string) []ticketing.Person {
 	h := header{fields: make([]field, len(values))}
 	for i, value := range values {

@@ -33,7 +33,7 @@ func newLineReader(r io.ReaderAt, size int64) *lineReader {
 	buf := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(min(max(size+1, 64), lineBuffer)))
 	head, _ := buf.Peek(int(min(size, sniffLength)))
 	end := byte('\n')
-	if !bytes.Contains(head, []byte{'\n'}) && bytes.Contains(head, []byte{'\r'}) {
+	if i := bytes.IndexByte(head, '\r'); !bytes.Contains(head, []byte{'\n'}) && i >= 0 && (i < len(head)-1 || size == int64(len(head))) {
 		end = '\r'
 	}
 	return &lineReader{buf: buf, end: end}

@@ -84,3 +84,16 @@ func FuzzEnrichedText(f *testing.F) {
 		}
 	})
 }
+
+// A line whose CR is the last octet that is looked at ahead does not make a mail
+// one with lines that end in CR.
+func TestLineEndAtTheEndOfWhatIsLookedAt(t *testing.T) {
+	text := "Subject: " + strings.Repeat("x", sniffLength-len("Subject: \r")) + "\r\nFrom: a@b.test\r\n\r\nHi.\r\n"
+	if text[sniffLength-1] != '\r' {
+		t.Fatal("the CR is somewhere else")
+	}
+	m := Parse(strings.NewReader(text), int64(len(text)), Options{})
+	if m.Author().Address != "a@b.test" || strings.TrimSpace(m.Text) != "Hi." {
+		t.Errorf("author %+v, text %.20q", m.Author(), m.Text)
+	}
+}

@@ -161,12 +161,18 @@ func (w *walker) skipLeading() {
 		if !ok {
 			return
 		}
-		mbox := bytes.HasPrefix(ln.text, []byte("From ")) || bytes.HasPrefix(ln.text, []byte(">From "))
-		if len(bytes.TrimSpace(ln.text)) > 0 && !(mbox && ln.first) {
+		if len(bytes.TrimSpace(ln.text)) > 0 && !(isEnvelope(ln.text) && ln.first) {
 			w.lines.unread(ln)
 			return
 		}
 	}
+}
+
+// isEnvelope tells whether a line is what mailboxes have above each mail, and no
+// From field with space before its colon.
+func isEnvelope(line []byte) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From "))
+	return ok && !bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
 }
 
 // part reads the header and body of p, whose type is fallback unless it says
