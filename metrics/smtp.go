@@ -163,6 +163,6 @@ func smtpReasons() []string {
 		"too-large", "bare-newline", "header-too-large", "too-many-fields", "line-too-long", "mail-loop",
 		"connection-lost", "aborted", "truncated", "overloaded",
 		"disk-full", "store-failed", "deadline", "dns-timeout", "internal-error",
-		"dmarc-reject", "auth-temperror", "verifier-deadline", "from-not-one",
+		"dmarc-reject", "listed", "auth-temperror", "verifier-deadline",
 	}
 }

@@ -74,6 +74,20 @@ func TestEveryProjectJudgesByItsOwnPolicy(t *testing.T) {
 	}
 }
 
+func TestJournalHasTheVerdictUnderThePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.setPolicies(ticketing.PolicyAnnotate, "")
+	m := opening()
+	m.aligned, m.action = false, ticketing.ActionReject
+	in := w.inbound(m)
+	in.Verdict.DMARC = ticketing.DMARCResult{Result: "fail", Disposition: "reject", Policy: "reject"}
+	w.Receive(t.Context(), in)
+	es, err := w.Trace(t.Context(), in.Envelope.ID)
+	if err != nil || len(es) != 1 || es[0].Verdict.Verdict.Action != ticketing.ActionAccept || es[0].Verdict.DMARC.Override != ticketing.OverrideLocalPolicy {
+		t.Errorf("journal = %+v, %v", es, err)
+	}
+}
+
 func TestPolicyPassesNoFailureOver(t *testing.T) {
 	v := &ticketing.Verdict{Verdict: ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}}
 	if got := v.Under(ticketing.PolicyAnnotate); got != v {

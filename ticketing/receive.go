@@ -235,6 +235,9 @@ func (rx *receiver) entry(outs map[string]Outcome) JournalEntry {
 	e := journalOf(env)
 	e.MessageID, e.Subject, e.From = m.MessageID, m.Subject, m.Author().Address
 	e.Size, e.Verdict, e.Code, e.Enhanced, e.Stage = rx.in.Size, rx.in.Verdict, 250, "2.6.0", "data"
+	if rx.projects == 1 {
+		e.Verdict = rx.verdict // as its policy has it
+	}
 	differ, first := false, outs[env.Recipients[0].Address]
 	for _, r := range env.Recipients {
 		o := outs[r.Address]

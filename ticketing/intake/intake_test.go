@@ -60,7 +60,7 @@ func TestVerdictsBecomeOutcomes(t *testing.T) {
 		{ticketing.ActionAccept, ticketing.ReasonDMARCPass, ticketing.JournalAccepted, -1, 250},
 		{ticketing.ActionHold, ticketing.ReasonDMARCQuarantine, ticketing.JournalHeld, -1, 250},
 		{ticketing.ActionReject, ticketing.ReasonDMARCReject, ticketing.JournalRejected, ticketing.KindDenied, 550},
-		{ticketing.ActionReject, ticketing.ReasonManyFrom, ticketing.JournalRejected, ticketing.KindDenied, 550},
+		{ticketing.ActionReject, ticketing.ReasonListed, ticketing.JournalRejected, ticketing.KindDenied, 550},
 		{ticketing.ActionTempfail, ticketing.ReasonTempError, ticketing.JournalDeferred, ticketing.KindUnavailable, 451},
 		{ticketing.ActionTempfail, ticketing.ReasonVerifierFailed, ticketing.JournalDeferred, ticketing.KindUnavailable, 451},
 	} {
