@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -20,15 +21,28 @@ type clientNames struct {
 	names []string
 	err   error
 	valid map[string]bool // whether a name leads back to the address
+	end   time.Time       // of all lookups for them
+}
+
+// within bounds the lookups for the client's names. The client's own name
+// servers answer them, and are not to use up the time of the terms behind, which
+// would make a temperror of a fail.
+func (c *clientNames) within(ctx context.Context, whole time.Duration) (context.Context, context.CancelFunc) {
+	if c.end.IsZero() {
+		c.end = time.Now().Add(whole / 4)
+	}
+	return context.WithDeadline(ctx, c.end)
 }
 
 // clientNames returns the first 10 names of the client's address.
 //
 // https://www.rfc-editor.org/rfc/rfc7208#section-4.6.4
 func (e *evaluation) clientNames(ctx context.Context) ([]string, error) {
-	if !e.client.asked {
+	if c := &e.client; !c.asked {
+		ctx, cancel := c.within(ctx, e.options.Timeout)
+		defer cancel()
 		names, _, err := e.resolver.PTR(ctx, e.ip)
-		e.client = clientNames{asked: true, names: names[:min(len(names), maxPTR)], err: err, valid: make(map[string]bool)}
+		c.asked, c.names, c.err, c.valid = true, names[:min(len(names), maxPTR)], err, make(map[string]bool)
 	}
 	return e.client.names, e.client.err
 }
@@ -39,6 +53,8 @@ func (e *evaluation) validated(ctx context.Context, name string) bool {
 	key := strings.ToLower(name)
 	valid, known := e.client.valid[key]
 	if !known {
+		ctx, cancel := e.client.within(ctx, e.options.Timeout)
+		defer cancel()
 		addrs, _ := e.addresses(ctx, name)
 		valid = e.within(addrs, directive{bits4: 32, bits6: 128})
 		e.client.valid[key] = valid

@@ -212,6 +212,40 @@ func (stuck) A(ctx context.Context, name string) ([]netip.Addr, bool, error) {
 	return nil, false, fmt.Errorf("%s: %w", name, dns.ErrTemporary)
 }
 
+// slowClient answers everything but what is asked about the client's names.
+type slowClient struct{ *dns.Zone }
+
+func (slowClient) A(ctx context.Context, name string) ([]netip.Addr, bool, error) {
+	<-ctx.Done()
+	return nil, false, fmt.Errorf("%s: %w", name, dns.ErrTemporary)
+}
+
+// TXT is a name server that answers after a second.
+func (s slowClient) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	select {
+	case <-time.After(time.Second):
+		return s.Zone.TXT(ctx, name)
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("%s: %w", name, dns.ErrTemporary)
+	}
+}
+
+// A client whose name servers are slow on purpose is no better off than one that
+// has none.
+func TestSlowClientNamesDoNotHideAFail(t *testing.T) {
+	names := `["PTR","a.p.test"],["PTR","b.p.test"],["PTR","c.p.test"]`
+	zone, err := dns.ParseZone([]byte(`{"p.test": [["TXT","v=spf1 ptr include:i.test -all"]], "i.test": [["TXT","v=spf1 -all"]], "1.2.0.192.in-addr.arpa": [` + names + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		q := spf.Query{IP: netip.MustParseAddr("192.0.2.1"), MailFrom: "a@p.test"}
+		if r := spf.New(slowClient{zone}, spf.Options{}).Check(t.Context(), q); r.Result != spf.Fail {
+			t.Errorf("got %s: %s", r.Result, r.Reason)
+		}
+	})
+}
+
 func TestDeadlineAndCancellation(t *testing.T) {
 	zone, err := dns.ParseZone([]byte(`{"p.test": [["TXT","v=spf1 a -all"]]}`))
 	if err != nil {
