@@ -199,6 +199,14 @@ func (q *Queue) after(c claimed, f *failure, now time.Time) (ticketing.DeliveryS
 	return ticketing.DeliveryDeferred, due
 }
 
+// orNever is a time for the log; that of a copy which is not tried again is "".
+func orNever(due time.Time) any {
+	if due.IsZero() {
+		return ""
+	}
+	return due
+}
+
 // record writes an attempt, trying again while the store is unwell: what is
 // lost here is sent a second time.
 func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryState, due time.Time) {
@@ -209,7 +217,7 @@ func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryS
 		cancel()
 		switch {
 		case err == nil:
-			log.Info("queue: attempt", "tls", a.TLS, "text", a.Text, "due", due)
+			log.Info("queue: attempt", "tls", a.TLS, "text", a.Text, "due", orNever(due))
 			q.o.Metrics.Recorded(string(state), a.TLS)
 			if state.Final() {
 				q.o.Metrics.Finished(string(state), a.At.Sub(c.CreatedAt))
