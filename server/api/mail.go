@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 )
@@ -79,5 +80,6 @@ func (a *api) trace(ctx context.Context, req NameRequest) ([]Transaction, error)
 	for _, o := range sent {
 		out = append(out, sentView(o))
 	}
+	slices.SortStableFunc(out, func(a, b Transaction) int { return a.At.Compare(b.At) })
 	return out, err
 }

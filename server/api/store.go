@@ -164,6 +164,9 @@ func streamed[Req any](mux *http.ServeMux, s *Store, name string, call func(cont
 		o := &out{enc: json.NewEncoder(buf), buf: buf, now: s.Now}
 		o.enc.SetEscapeHTML(false)
 		err := call(ctx, req, o)
+		if r.Context().Err() != nil {
+			return // the client has gone
+		}
 		if err != nil {
 			s.Log.Error("admin call", "call", name, "error", err)
 			o.enc.Encode(Line{Failure: &Failure{Reason: "failed", Message: err.Error()}}) // to the owner of the data
