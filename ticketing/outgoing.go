@@ -45,7 +45,7 @@ func ParseDeliveryState(s string) (DeliveryState, error) {
 	case DeliveryPending, DeliveryDeferred, DeliveryDelivered, DeliveryFailed, DeliveryCaptured, DeliveryBounced, DeliveryCancelled:
 		return st, nil
 	}
-	return "", errorf(KindInvalid, "bad-state", "%q is no state of outgoing mail", s)
+	return "", errorf(KindInvalid, "bad-state", "%q is no state of outgoing mail: pending, deferred, delivered, failed, captured, bounced or cancelled", s)
 }
 
 // Final tells whether no further attempt will be made.

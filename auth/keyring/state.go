@@ -112,7 +112,7 @@ func (r ring) turn(now time.Time, keep time.Duration) (ring, error) {
 // drop throws the next keys away.
 func (r ring) drop(now time.Time) (ring, error) {
 	if len(r.in(Next)) == 0 {
-		return nil, errNoNext
+		return nil, refuse("no-next-keys", "there are no next keys that could be thrown away")
 	}
 	return r.each(func(k Key) Key {
 		if k.State == Next {

@@ -200,7 +200,7 @@ type unpacker struct {
 func (u *unpacker) Elsewhere(b Blob) error {
 	e, ok := u.f.find(b.Hash)
 	if !ok {
-		return &packError{u.f.pack("?" + packSuffix), fmt.Errorf("%w: no pack has blob %v", ErrDamaged, b.Hash)}
+		return fmt.Errorf("%w: none of its packs has blob %v, so one is missing", ErrDamaged, b.Hash)
 	}
 	path := u.f.pack(u.f.packs[e.pack])
 	data, err := openPacked(path, e, b)
