@@ -26,6 +26,9 @@ func (c BackupCmd) Run(e *Env) error {
 	if err != nil {
 		return err
 	}
+	if c.Keep < 0 {
+		return exitf(exitUsage, "--keep is 0 or more")
+	}
 	if c.To == "-" {
 		return c.stream(e, cfg)
 	}
@@ -106,7 +109,10 @@ func (c BackupCmd) stream(e *Env, cfg Config) error {
 	bar := e.progress("backup")
 	err = server.call(e, "backup", nil, func(stream io.Reader) (err error) {
 		m, err = backup.Read(bufio.NewReaderSize(io.TeeReader(stream, out), 512<<10), backup.Telling(backup.Discard{}, bar.tell))
-		return errors.Join(err, out.Flush())
+		if full := out.Flush(); full != nil {
+			return full // the reading ends of it, too
+		}
+		return err
 	})
 	bar.end()
 	if err := errors.Join(err, server.close()); err != nil {

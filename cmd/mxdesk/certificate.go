@@ -27,6 +27,9 @@ const selfSignedFor = 10 * 365 * 24 * time.Hour
 // again.
 const lookEvery = time.Minute
 
+// errCertificate is the cause when the pair of files cannot be used.
+var errCertificate = errors.New("certificate")
+
 // certificate is what STARTTLS shows. It follows its files: a renewed pair is
 // taken up within a minute, without a restart.
 type certificate struct {
@@ -100,11 +103,11 @@ func (c *certificate) load() error {
 	c.looked = c.now()
 	files, err := c.stat() // before the reading: a later change shows at the next look
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errCertificate, err)
 	}
 	pair, err := tls.LoadX509KeyPair(c.chain, c.key)
 	if err != nil {
-		return fmt.Errorf("%s, %s: %w", c.chain, c.key, err)
+		return fmt.Errorf("%w: %s, %s: %w", errCertificate, c.chain, c.key, err)
 	}
 	c.pair, c.read = &pair, files
 	return nil

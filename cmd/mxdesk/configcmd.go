@@ -5,18 +5,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/mxdesk/mxdesk/queue"
 )
 
 // ConfigCmd groups the commands on settings.
 type ConfigCmd struct {
-	Check ConfigCheckCmd `cmd:"" help:"Check the settings."`
+	Check ConfigCheckCmd `cmd:"" help:"Check the settings and the certificate that they name."`
 	Print ConfigPrintCmd `cmd:"" help:"Print every setting with its value and meaning, as TOML."`
 }
 
-// ConfigCheckCmd checks the settings.
+// ConfigCheckCmd checks the settings, and the certificate they name.
 type ConfigCheckCmd struct{}
 
 // Run checks the settings.
@@ -24,6 +26,11 @@ func (ConfigCheckCmd) Run(e *Env) error {
 	c, err := e.settings()
 	if err != nil {
 		return err
+	}
+	if c.TLS.Certificate != "" {
+		if _, err := openCertificate(c, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+			return startError(c, err)
+		}
 	}
 	for _, name := range c.misspelt(e.Environ) {
 		fmt.Fprintf(e.Stderr, "mxdesk: %s: there is no such setting, it is passed over\n", name)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
+	"github.com/mxdesk/mxdesk/auth/keyring"
 	"github.com/mxdesk/mxdesk/server/api"
 )
 
@@ -124,16 +126,28 @@ func (c DomainSetCmd) Run(e *Env) error {
 // DomainShowCmd shows the DNS records of a domain.
 type DomainShowCmd struct {
 	Domain string `arg:"" help:"Domain."`
+	Zone   bool   `help:"Write lines for a zone file, with the long texts cut as they have to be there."`
 }
 
 // Run shows the DNS records of a domain.
 func (c DomainShowCmd) Run(e *Env) error {
 	return ask(e, "domain.show", api.NameRequest{Name: c.Domain}, func(rs []api.Record) error {
 		for _, r := range rs {
-			fmt.Fprintf(e.Stdout, "%s.  %s  %s\n", r.Name, r.Type, clean(r.Value))
+			printRecord(e.Stdout, r, c.Zone)
 		}
 		return nil
 	})
+}
+
+func printRecord(w io.Writer, r api.Record, zone bool) {
+	switch {
+	case zone && r.Type == "TXT":
+		zoneText(w, r.Name, keyring.Key{Record: r.Value}.Strings())
+	case zone:
+		fmt.Fprintf(w, "%s. %d IN %s %s\n", r.Name, zoneTTL, r.Type, clean(r.Value))
+	default:
+		fmt.Fprintf(w, "%s.  %s  %s\n", r.Name, r.Type, clean(r.Value))
+	}
 }
 
 // DomainAddCmd serves a domain.
@@ -341,7 +355,7 @@ type TraceCmd struct {
 func (c TraceCmd) Run(e *Env) error {
 	return ask(e, "trace", api.NameRequest{Name: c.Key}, func(ts []api.Transaction) error {
 		if len(ts) == 0 {
-			return none(e.Stdout, "transactions")
+			return none(e.Stdout, "mail with "+cell(c.Key, 200)+" is known: write an address, Message-ID or id whole; refused mail is kept for 14 days")
 		}
 		for i, t := range ts {
 			if i > 0 {
@@ -353,6 +367,15 @@ func (c TraceCmd) Run(e *Env) error {
 	})
 }
 
+// replyText is what the client was answered, and at which command.
+func replyText(t api.Transaction) string {
+	reply := strings.TrimSpace(fmt.Sprintf("%d %s", t.Code, t.Enhanced))
+	if t.Stage == "" {
+		return reply
+	}
+	return reply + " at " + strings.ToUpper(t.Stage)
+}
+
 func showTransaction(e *Env, t api.Transaction) {
 	row := func(name, value string) {
 		if value != "" {
@@ -362,7 +385,7 @@ func showTransaction(e *Env, t api.Transaction) {
 	fmt.Fprintf(e.Stdout, "%s  %s  %s\n", when(t.At), t.ID, strings.ToUpper(t.Decision))
 	row("reason", t.Reason)
 	if t.Code != 0 {
-		row("reply", strings.TrimSpace(fmt.Sprintf("%d %s %s", t.Code, t.Enhanced, t.Stage)))
+		row("reply", replyText(t))
 	}
 	row("ticket", t.Ticket)
 	row("client", strings.TrimSpace(t.Client+" "+t.Helo))
@@ -373,6 +396,9 @@ func showTransaction(e *Env, t api.Transaction) {
 	row("message", t.MessageID)
 	if t.Auth != nil {
 		row("checks", t.Auth.AuthenticationResults)
+		for _, h := range t.Auth.Lists.Hits {
+			row("list", fmt.Sprintf("%s lists %s: %s, weight %d %s", h.Zone, h.Listed, h.Answer, h.Weight, h.Text))
+		}
 	}
 	if t.Count > 1 {
 		row("count", fmt.Sprintf("%d transactions of this client", t.Count))

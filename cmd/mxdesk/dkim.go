@@ -137,19 +137,25 @@ func printRecords(w io.Writer, ks []api.DKIMKey) {
 // zoneTTL is the time to live in zone files, in seconds.
 const zoneTTL = 3600
 
-// printZone writes records in the form of zone files.
-//
-// https://www.rfc-editor.org/rfc/rfc1035#section-5.1
+// printZone writes the records of keys in the form of zone files.
 func printZone(w io.Writer, ks []api.DKIMKey) {
 	for _, k := range ks {
 		note := string(k.State)
 		if !k.Until.IsZero() {
 			note += ", to stay until " + k.Until.Format(time.RFC3339)
 		}
-		quoted := make([]string, len(k.Strings))
-		for i, s := range k.Strings {
-			quoted[i] = `"` + clean(s) + `"`
-		}
-		fmt.Fprintf(w, "; %s\n%s. %d IN TXT ( %s )\n", note, k.Name, zoneTTL, strings.Join(quoted, "\n\t"))
+		fmt.Fprintln(w, ";", note)
+		zoneText(w, k.Name, k.Strings)
 	}
+}
+
+// zoneText writes a TXT record in the form of zone files.
+//
+// https://www.rfc-editor.org/rfc/rfc1035#section-5.1
+func zoneText(w io.Writer, name string, texts []string) {
+	quoted := make([]string, len(texts))
+	for i, s := range texts {
+		quoted[i] = `"` + clean(s) + `"`
+	}
+	fmt.Fprintf(w, "%s. %d IN TXT ( %s )\n", name, zoneTTL, strings.Join(quoted, "\n\t"))
 }

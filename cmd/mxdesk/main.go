@@ -110,11 +110,24 @@ func run(e *Env, args []string) int {
 		return exited // --help
 	}
 	if err != nil {
-		fmt.Fprintf(e.Stderr, "mxdesk: %s\nTry \"mxdesk --help\".\n", err)
+		fmt.Fprintf(e.Stderr, "mxdesk: %s\nTry \"%s --help\".\n", err, understood(err))
 		return exitUsage
 	}
 	e.Global = c.Global
 	return report(e, ctx.Run(e))
+}
+
+// understood is as much of a command line as made sense.
+func understood(err error) string {
+	words := []string{"mxdesk"}
+	if p, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, step := range p.Context.Path {
+			if step.Command != nil {
+				words = append(words, step.Command.Name)
+			}
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // grammar is how the words of a command line are read into c.
@@ -162,6 +175,9 @@ type VersionCmd struct{}
 
 // Run prints the version.
 func (VersionCmd) Run(e *Env) error {
+	if e.Global.JSON {
+		return writeJSON(e, map[string]string{"version": version()})
+	}
 	_, err := fmt.Fprintln(e.Stdout, "mxdesk", version())
 	return err
 }

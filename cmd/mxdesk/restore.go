@@ -125,7 +125,13 @@ func (c RestoreCmd) folder() (reading, error) {
 		}
 		name = names[len(names)-1]
 	}
-	return func(h backup.Handler) (backup.Manifest, error) { return f.Read(name, h) }, nil
+	return func(h backup.Handler) (backup.Manifest, error) {
+		m, err := f.Read(name, h)
+		if errors.Is(err, os.ErrNotExist) && c.Snapshot != "" {
+			err = exitf(exitIO, "%s has no snapshot %s: mxdesk restore %s --list shows those it has", c.From, c.Snapshot, c.From)
+		}
+		return m, err
+	}, nil
 }
 
 // explain says what can be done about a damaged backup.

@@ -114,6 +114,8 @@ func startError(cfg Config, err error) error {
 		cure = "free that address, take another one in the settings (mxdesk config print shows them), or for a port below 1024 give the program CAP_NET_BIND_SERVICE"
 	case errors.Is(err, badgerdb.ErrInUse):
 		cure = "stop the other one, or choose another folder with --data"
+	case errors.Is(err, errCertificate):
+		cure = "name a certificate and its key in tls.certificate and tls.key, as files that the user who runs mxdesk can read"
 	case errors.Is(err, badgerdb.ErrNotWritable), errors.Is(err, os.ErrPermission):
 		cure = fmt.Sprintf("let the user that runs mxdesk write to %s, or choose another folder with --data", cfg.Data)
 	case known && e.Reason == "schema-newer":

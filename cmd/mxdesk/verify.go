@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -21,7 +22,7 @@ import (
 type VerifyCmd struct {
 	IP            string   `help:"Address of the client; without one SPF is none." placeholder:"ADDRESS"`
 	Helo          string   `help:"Name the client gave in EHLO or HELO." placeholder:"NAME"`
-	MailFrom      string   `help:"Envelope sender; '' is the null sender." placeholder:"ADDRESS"`
+	MailFrom      string   `help:"Envelope sender; empty is the null sender." placeholder:"ADDRESS"`
 	DNSZone       string   `name:"dns-zone" help:"Answer lookups from this JSON file alone." placeholder:"FILE"`
 	DNSServer     string   `name:"dns-server" help:"Ask this name server instead of those of the system." placeholder:"HOST[:PORT]"`
 	Now           string   `help:"Check as if it were this time (RFC 3339)." placeholder:"TIME"`
@@ -97,8 +98,11 @@ func (c VerifyCmd) resolver() (dns.Resolver, error) {
 		return nil, exitf(exitUsage, "--dns-zone and --dns-server: give one of them")
 	case c.DNSZone != "":
 		zone, err := dns.LoadZone(c.DNSZone)
-		if err != nil {
+		if _, unread := errors.AsType[*fs.PathError](err); unread {
 			return nil, exitf(exitIO, "--dns-zone: %w", err)
+		}
+		if err != nil {
+			return nil, exitf(exitIO, "--dns-zone %s: %w: write it as {\"example.com\": [[\"A\", \"192.0.2.1\"]]}", c.DNSZone, err)
 		}
 		return zone, nil
 	case c.DNSServer != "":
@@ -154,7 +158,7 @@ func showVerdict(e *Env, name string, v *ticketing.Verdict) error {
 		return nil
 	}
 	for _, r := range v.DKIM {
-		row("dkim", r.Result, r.Domain, r.Selector, r.Algorithm, fmt.Sprintf("%d bits", r.KeyBits), r.Reason)
+		row("dkim", r.Result, r.Domain, r.Selector, r.Algorithm, bitsText(r.KeyBits), r.Reason)
 	}
 	if r := v.IPRev; r.Result != "" {
 		row("iprev", r.Result, r.Name)
@@ -179,6 +183,13 @@ func showVerdict(e *Env, name string, v *ticketing.Verdict) error {
 	row("verdict", string(v.Verdict.Action), v.Verdict.Reason)
 	fmt.Fprint(e.Stdout, "\n", strings.NewReplacer("\r\n", "\n", "\t", "    ").Replace(auth.Field(v)))
 	return nil
+}
+
+func bitsText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d bits", n)
 }
 
 func overrideText(why string) string {
