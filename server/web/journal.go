@@ -79,11 +79,11 @@ func (s *site) transactions(r *http.Request, q string) ([]transaction, error) {
 	}
 	now := s.o.Now()
 	var rows []transaction
+	for _, o := range out { // first, as an answer is newer than the mail of the same instant
+		rows = append(rows, outgoing(o, now))
+	}
 	for _, e := range in {
 		rows = append(rows, incoming(e, now))
-	}
-	for _, o := range out {
-		rows = append(rows, outgoing(o, now))
 	}
 	slices.SortStableFunc(rows, func(a, b transaction) int { return b.at.Compare(a.at) })
 	return rows, nil
