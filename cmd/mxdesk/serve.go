@@ -116,6 +116,8 @@ func startError(cfg Config, err error) error {
 		cure = "stop the other one, or choose another folder with --data"
 	case errors.Is(err, errCertificate):
 		cure = "name a certificate and its key in tls.certificate and tls.key, as files that the user who runs mxdesk can read"
+	case errors.Is(err, badgerdb.ErrDamaged):
+		cure = "nothing was changed; keep a copy of the folder, look for a failing disk, and restore a backup"
 	case errors.Is(err, badgerdb.ErrNotWritable), errors.Is(err, os.ErrPermission):
 		cure = fmt.Sprintf("let the user that runs mxdesk write to %s, or choose another folder with --data", cfg.Data)
 	case known && e.Reason == "schema-newer":

@@ -25,6 +25,7 @@ type DB struct {
 	lock  *os.File
 	kv    *badger.DB
 	wal   walWatch
+	done  *batches
 	blobs *segments.Folder
 	uses  uses
 
@@ -35,7 +36,9 @@ type DB struct {
 }
 
 // Open opens or creates the data directory. It returns ErrInUse when another
-// process has it open, and ErrNotWritable when it may not be written to.
+// process has it open, ErrNotWritable when it may not be written to, and
+// ErrDamaged, with the file's name and nothing changed, when its files are not
+// what was written.
 func Open(dir string, o Options) (*DB, error) {
 	o = o.withDefaults()
 	lock, err := lockDir(dir)
@@ -50,23 +53,32 @@ func Open(dir string, o Options) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) open() error {
+func (db *DB) open() (err error) {
 	kvDir := filepath.Join(db.dir, "kv")
-	kv, err := badger.Open(badgerOptions(kvDir, db.opt))
+	newest, err := inspect(kvDir)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", kvDir, err)
+		return err
 	}
-	db.kv = kv
+	if db.done, err = openBatches(db.dir, newest, db.opt.Log); err != nil {
+		return err
+	}
+	if db.kv, err = badger.Open(badgerOptions(kvDir, db.opt)); err != nil {
+		return errors.Join(fmt.Errorf("open %s: %w", kvDir, err), db.done.close())
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.kv.Close(), db.done.close())
+		}
+	}()
 	if db.wal, err = watchWAL(kvDir); err != nil {
-		return errors.Join(err, kv.Close())
+		return err
 	}
 	db.opt.Segments.Room = db.room // Badger lives on the reserve, segments must leave it alone
-	db.blobs, err = segments.Open(filepath.Join(db.dir, "blobs"), db.opt.Segments)
-	if err != nil {
-		return errors.Join(err, kv.Close())
+	if db.blobs, err = segments.Open(filepath.Join(db.dir, "blobs"), db.opt.Segments); err != nil {
+		return err
 	}
-	if err := syncDir(db.dir); err != nil {
-		return errors.Join(err, db.blobs.Close(), kv.Close())
+	if err = syncDir(db.dir); err != nil {
+		return errors.Join(err, db.blobs.Close())
 	}
 	db.renew()
 	return nil
@@ -209,7 +221,7 @@ func (db *DB) Close() error {
 		return err
 	}
 	db.drop(db.reading)
-	return errors.Join(db.blobs.Close(), db.kv.Close(), db.lock.Close())
+	return errors.Join(db.blobs.Close(), db.kv.Close(), db.done.close(), db.lock.Close())
 }
 
 // uses counts the snapshots and other work that must end before the close.

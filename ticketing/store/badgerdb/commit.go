@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -45,6 +46,9 @@ func (b *batch) Commit(ctx context.Context, writes []store.Item) error {
 	}
 	txn := b.db.kv.NewTransaction(true)
 	defer txn.Discard()
+	if !slices.ContainsFunc(writes, func(w store.Item) bool { return w.Value != nil }) {
+		writes = append(slices.Clip(writes), store.Item{Key: onlyDeletes, Value: []byte{}})
+	}
 	var bytes int64
 	for _, w := range writes {
 		bytes += int64(len(w.Key) + len(w.Value))
@@ -61,6 +65,7 @@ func (b *batch) Commit(ctx context.Context, writes []store.Item) error {
 	if err := b.db.wal.syncRotated(); err != nil {
 		return b.db.fail(err)
 	}
+	b.db.done.committed(txn.ReadTs() + 1) // nobody else writes
 	b.db.renew()
 	return nil
 }

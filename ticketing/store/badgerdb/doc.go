@@ -2,9 +2,10 @@
 // small values, segment files for blobs, in one data directory that one process
 // owns.
 //
-//	lock     flock of the owner, with its process id
-//	kv/      Badger: tables and write-ahead logs; its value log stays empty
-//	blobs/   segment files
+//	lock       flock of the owner, with its process id
+//	kv/        Badger: tables and write-ahead logs; its value log stays empty
+//	blobs/     segment files
+//	committed  number of the newest batch that is on stable storage
 //
 // Badger appends to files that it maps into memory. On a full disk such a write
 // kills the process instead of returning an error, so this package looks at the
@@ -27,6 +28,9 @@ var (
 	// ErrNotWritable tells that the data directory cannot be written to with
 	// this process's rights, or lies on a read-only file system.
 	ErrNotWritable = errors.New("data directory is not writable")
+	// ErrDamaged tells that files of the data directory are not what was written
+	// to them, or that some are missing. Nothing was changed.
+	ErrDamaged = errors.New("damaged")
 	// ErrOpenSnapshots is returned by Close when snapshots were not closed in time.
 	ErrOpenSnapshots = errors.New("snapshots are still open")
 )

@@ -20,7 +20,7 @@ type snapshot struct {
 func (s *snapshot) Close() { s.close() }
 
 func (s *snapshot) Get(k store.Key) ([]byte, error) {
-	if k == "" {
+	if k == "" || k == onlyDeletes {
 		return nil, store.ErrNotFound
 	}
 	item, err := s.txn.Get([]byte(k))
@@ -64,6 +64,9 @@ func (s *snapshot) Scan(r store.Range, reverse bool) iter.Seq2[store.Item, error
 			key := store.Key(it.Item().Key())
 			if key < r.Start || r.End != "" && key >= r.End {
 				return
+			}
+			if key == onlyDeletes {
+				continue
 			}
 			v, err := value(it.Item())
 			if err != nil {
