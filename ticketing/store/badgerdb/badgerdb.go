@@ -62,6 +62,9 @@ func (db *DB) open() (err error) {
 	if db.done, err = openBatches(db.dir, newest, db.opt.Log); err != nil {
 		return err
 	}
+	if err = removeEmpty(kvDir); err != nil {
+		return errors.Join(err, db.done.close())
+	}
 	if db.kv, err = badger.Open(badgerOptions(kvDir, db.opt)); err != nil {
 		return errors.Join(fmt.Errorf("open %s: %w", kvDir, err), db.done.close())
 	}

@@ -291,3 +291,15 @@ func TestOnlyDeletes(t *testing.T) {
 	}
 	closed(t, db)
 }
+
+// TestEmptyLog opens what a process leaves that ended just after it had made
+// the name of a log.
+func TestEmptyLog(t *testing.T) {
+	dir := damageable(t)
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, "kv", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checkNumbers(t, copyDir(t, dir), written)
+	}
+}

@@ -66,6 +66,27 @@ func damaged(file string, err error) error {
 	return fmt.Errorf("%s: %w: %w", file, ErrDamaged, err)
 }
 
+// removeEmpty removes logs without a single octet. They are left by a process
+// that ended just after it had made their names, and Badger would never open
+// the folder again.
+func removeEmpty(dir string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // tableFiles tells which tables the manifest names, and which newer ones it
 // does not.
 func tableFiles(dir string) (listed, homeless []string, err error) {
