@@ -222,7 +222,7 @@ func syncFails(t *testing.T, name string) {
 			t.Errorf("after the restart: %s", got)
 		}
 	}
-	have := d.messages()
+	have := messages(d.threads())
 	for _, id := range append(taken, refused...) {
 		if len(have[id]) != 1 {
 			t.Errorf("%s is there %d times", id, len(have[id]))
