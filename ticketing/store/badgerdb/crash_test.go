@@ -8,12 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
+	"github.com/mxdesk/mxdesk/ticketing/store/segments"
 )
 
 // copyDir copies a directory as it is now, holes as holes.
@@ -184,5 +189,82 @@ func TestKill(t *testing.T) {
 			t.Fatalf("round %d: child ended by itself after %d: %v", round, acked, err)
 		}
 		checkNumbers(t, dir, acked)
+	}
+}
+
+// TestCollectedChild is the process that TestKillCollection kills: half of what
+// it writes is garbage, which it collects all the time.
+func TestCollectedChild(t *testing.T) {
+	dir := os.Getenv(collectDir)
+	if dir == "" {
+		t.Skip("runs only as a child of TestKillCollection")
+	}
+	day := 0
+	o := Options{Segments: segments.Options{SegmentBytes: 256 << 10}, Now: func() time.Time {
+		day++ // what was written before is old
+		return time.Now().AddDate(0, 0, day)
+	}}
+	engine := open(t, dir, o)
+	db := store.Open(engine, store.Options{})
+	for i := 0; ; i++ {
+		if err := writeNumber(t.Context(), db, i); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("acknowledged %d\n", i)
+		for n := range 3 {
+			garbage := bytes.Repeat(fmt.Appendf(nil, "%8d", -4*i-n), 20000)
+			if _, err := db.Stage(t.Context(), int64(len(garbage)), sha256.Sum256(garbage), bytes.NewReader(garbage)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if done, err := engine.GC(t.Context(), db); err != nil {
+			t.Fatal(err)
+		} else if done.Segments > 0 {
+			fmt.Println("collected", done.Moved)
+		}
+	}
+}
+
+const collectDir = "BADGERDB_TEST_COLLECT_DIR"
+
+// TestKillCollection kills a process that collects garbage, ROUNDS times.
+func TestKillCollection(t *testing.T) {
+	rounds, _ := strconv.Atoi(os.Getenv("ROUNDS"))
+	numbers, collected := 0, 0
+	for range max(rounds, 2) {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], "-test.run=^TestCollectedChild$")
+		cmd.Env = append(os.Environ(), collectDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		acked := 0
+		var kill *time.Timer
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if kill == nil {
+				kill = time.AfterFunc(200*time.Millisecond+rand.N(800*time.Millisecond), func() { cmd.Process.Kill() })
+			}
+			var i int
+			if _, err := fmt.Sscanf(lines.Text(), "acknowledged %d", &i); err == nil {
+				acked = i + 1
+			} else if strings.HasPrefix(lines.Text(), "collected") {
+				collected++
+			} else {
+				t.Fatalf("child says %q", lines.Text())
+			}
+		}
+		if err := cmd.Wait(); err == nil || acked == 0 {
+			t.Fatalf("child ended by itself after %d: %v", acked, err)
+		}
+		checkNumbers(t, dir, acked)
+		numbers += acked
+	}
+	t.Logf("%d kills: %d numbers acknowledged and there, %d collections", max(rounds, 2), numbers, collected)
+	if collected == 0 {
+		t.Error("nothing was collected")
 	}
 }
