@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,7 @@ type story struct {
 	mx      *queuetest.Net
 	logs    *syncBuffer
 	dns     *growingZone
+	jump    atomic.Int64 // how far the clock is from the time of the bubble
 	engine  store.Engine
 	stopped bool
 }
@@ -104,6 +106,7 @@ func newStory(t *testing.T, dir string) *story {
 		Engine: s.engine, Resolver: s.dns, Dialer: s.mx, Listen: s.net.listen,
 		Admin: func(string) (net.Listener, error) { return s.net.listen("unix", "admin") },
 		Log:   slog.New(slog.NewTextHandler(s.logs, nil)),
+		Now:   func() time.Time { return time.Now().Add(time.Duration(s.jump.Load())) },
 	})
 	if err != nil {
 		t.Fatal(err)
