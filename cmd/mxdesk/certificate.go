@@ -28,7 +28,7 @@ const selfSignedFor = 10 * 365 * 24 * time.Hour
 const lookEvery = time.Minute
 
 // errCertificate is the cause when the pair of files cannot be used.
-var errCertificate = errors.New("certificate")
+var errCertificate = errors.New("cannot be used")
 
 // certificate is what STARTTLS shows. It follows its files: a renewed pair is
 // taken up within a minute, without a restart.
@@ -107,7 +107,7 @@ func (c *certificate) load() error {
 	}
 	pair, err := tls.LoadX509KeyPair(c.chain, c.key)
 	if err != nil {
-		return fmt.Errorf("%w: %s, %s: %w", errCertificate, c.chain, c.key, err)
+		return fmt.Errorf("certificate %s, key %s: %w: %w", c.chain, c.key, errCertificate, err)
 	}
 	c.pair, c.read = &pair, files
 	return nil

@@ -93,7 +93,9 @@ func readTree(t *testing.T, dir string) string {
 // Backups of a desk under load, whole and cut short, and what is made of them.
 func TestRealBackup(t *testing.T) {
 	d := loadedDesk(t, "")
-	l := startLoad(t, d)
+	l := newLoad(d, 0, false)
+	l.start()
+	t.Cleanup(l.end)
 	l.more(t, 60)
 	dir := filepath.Join(d.dir, "backups")
 	first := d.backup(dir)
@@ -108,7 +110,7 @@ func TestRealBackup(t *testing.T) {
 	}
 	d.backupsKilled(dir)
 	l.end()
-	l.check(t, d)
+	l.check(t, d.threads())
 	d.settled()
 	last := d.backup(dir)
 	if left := unfinished(t, dir); len(left) > 0 {
@@ -136,8 +138,8 @@ func TestRealBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.start()
-	taken, _ := l.check(t, d)
-	t.Logf("%d messages promised; %d keys, %d blobs in the last of the backups", taken, last.Keys, last.Blobs)
+	l.check(t, d.threads())
+	t.Logf("%d messages promised; %d keys, %d blobs in the last of the backups", l.count(), last.Keys, last.Blobs)
 }
 
 // settled waits until the queue has nothing left to do.

@@ -21,7 +21,7 @@ func smallDisk(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	// Room for what each round leaves behind, beside the reserve.
-	size := fmt.Sprintf("size=%dm,mode=0700", 192+8*min(rounds(), worldRounds))
+	size := fmt.Sprintf("size=%dm,mode=0700", 192+8*min(rounds(), trialRounds))
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, size); err != nil {
 		t.Fatalf("mount a small file system: %v", err)
 	}

@@ -18,7 +18,7 @@ import (
 // was promised must hold.
 type fault struct {
 	name string
-	hurt func(w *world) // one round; it ends with a server that runs and is well
+	hurt func(w *trial) // one round; it ends with a server that runs and is well
 	slow int            // one round where the others have so many; 0 = 1
 
 	settings string            // TOML
@@ -31,8 +31,8 @@ type fault struct {
 	tempfail func(string) bool // which replies 4xx are right; nil = all
 }
 
-// world is a desk under load, with its neighbours.
-type world struct {
+// trial is a desk under load, with its neighbours.
+type trial struct {
 	*testing.T
 	fault
 	d    *desk
@@ -43,12 +43,12 @@ type world struct {
 	invited int
 }
 
-// newWorld starts a desk with project support and its neighbours.
-func newWorld(t *testing.T, f fault) *world {
+// newTrial starts a desk with project support and its neighbours.
+func newTrial(t *testing.T, f fault) *trial {
 	t.Helper()
 	bin := needs(t)
 	server, _ := nameServer(t, customerZone)
-	w := &world{T: t, fault: f, dns: newSlowDNS(t, server), hop: newHop(t)}
+	w := &trial{T: t, fault: f, dns: newSlowDNS(t, server), hop: newHop(t)}
 	w.d = newDesk(t, bin, fmt.Sprintf("dns.servers = [%q]\nlog.level = \"warn\"\nqueue.relay = \"smtp://%s\"\n%s", w.dns.addr, w.hop.addr, f.settings))
 	if f.disk {
 		smallDisk(t, w.d.Data)
@@ -62,7 +62,7 @@ func newWorld(t *testing.T, f fault) *world {
 }
 
 // round hurts the desk once, under load, and checks everything.
-func (w *world) round() {
+func (w *trial) round() {
 	w.load.start()
 	defer w.load.end()
 	w.hurts++
@@ -81,7 +81,7 @@ func (w *world) round() {
 }
 
 // quiet waits until the queue has nothing left to do.
-func (w *world) quiet() {
+func (w *trial) quiet() {
 	w.Helper()
 	eventually(w.T, 90*time.Second, "the end of the queue", func() error {
 		for _, state := range []string{"pending", "deferred"} {
@@ -98,7 +98,7 @@ func (w *world) quiet() {
 }
 
 // check compares the whole desk with the journals of its neighbours.
-func (w *world) check() {
+func (w *trial) check() {
 	w.Helper()
 	threads := w.d.threads()
 	w.load.check(w.T, threads)
@@ -112,6 +112,7 @@ func (w *world) check() {
 		twice = 20 * w.hurts // as many connections has a next hop
 	}
 	w.hop.check(w.T, copies, twice, w.later)
+	w.d.verify(w.d.Data)
 	for _, s := range w.load.senders {
 		if w.within > 0 && s.slowest > w.within {
 			w.Errorf("%s waited %s for a reply, at most %s is right", s.name, s.slowest, w.within)
@@ -128,12 +129,12 @@ func (w *world) check() {
 }
 
 // finish stops the desk and looks at what it leaves on the disk.
-func (w *world) finish() tally {
+func (w *trial) finish() tally {
 	w.Helper()
 	if code := w.d.stop(syscall.SIGTERM); code != 0 {
 		w.Errorf("exit %d after SIGTERM:\n%s", code, tail(w.d.log.String(), 2000))
 	}
-	wholeStore(w.T, w.d.Data)
+	w.d.verify(w.d.Data)
 	sum := tally{rounds: w.hurts, taken: w.load.count(), answers: len(w.load.agent.kept), replies: map[string]int{}}
 	for _, s := range w.load.senders {
 		sum.retries += s.retries
@@ -207,9 +208,9 @@ func deadline() time.Time {
 	return time.Now().Add(time.Duration(n) * time.Minute)
 }
 
-// worldRounds is how many rounds one desk lives: what it holds is checked whole
+// trialRounds is how many rounds one desk lives: what it holds is checked whole
 // after each.
-const worldRounds = 15
+const trialRounds = 15
 
 // TestRealFault hurts desks in every way of the table, ROUNDS times each, and
 // for at most MINUTES together.
@@ -237,8 +238,8 @@ func repeat(t *testing.T, f fault, n int, end time.Time) (sum tally) {
 	over := func() bool { return sum.rounds >= n || !end.IsZero() && sum.rounds > 0 && time.Now().After(end) }
 	for !over() {
 		t.Run(fmt.Sprintf("from%d", sum.rounds+1), func(t *testing.T) {
-			w := newWorld(t, f)
-			for w.hurts == 0 || w.hurts < min(worldRounds, n-sum.rounds) && (end.IsZero() || time.Now().Before(end)) {
+			w := newTrial(t, f)
+			for w.hurts == 0 || w.hurts < min(trialRounds, n-sum.rounds) && (end.IsZero() || time.Now().Before(end)) {
 				w.round()
 				if done := sum.rounds + w.hurts; time.Since(told) > 15*time.Second {
 					told = time.Now()

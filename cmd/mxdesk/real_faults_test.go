@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -17,8 +15,6 @@ import (
 	"time"
 
 	"github.com/mxdesk/mxdesk/queue/queuetest"
-	"github.com/mxdesk/mxdesk/ticketing/store"
-	"github.com/mxdesk/mxdesk/ticketing/store/badgerdb"
 )
 
 // faults is everything that is done to a desk under load.
@@ -26,12 +22,12 @@ func faults() []fault {
 	const millisecond = time.Millisecond
 	noReply := func(string) bool { return false }
 	return []fault{
-		{name: "kill -9", twice: true, hurt: func(w *world) {
+		{name: "kill -9", twice: true, hurt: func(w *trial) {
 			pause(100*millisecond, 1500*millisecond)
 			w.kill()
 			w.d.start()
 		}},
-		{name: "kill -9 while it starts", twice: true, hurt: func(w *world) {
+		{name: "kill -9 while it starts", twice: true, hurt: func(w *trial) {
 			pause(100*millisecond, 600*millisecond)
 			for range 3 {
 				w.kill()
@@ -41,12 +37,22 @@ func faults() []fault {
 			w.kill()
 			w.d.start()
 		}},
-		{name: "kill -9 under 1 MiB mails", twice: true, bulk: 2, hurt: func(w *world) {
+		{name: "kill -9 under 1 MiB mails", twice: true, bulk: 2, hurt: func(w *trial) {
 			pause(200*millisecond, 2000*millisecond)
 			w.kill()
 			w.d.start()
 		}},
-		{name: "SIGTERM under 1 MiB mails", twice: false, bulk: 2, hurt: func(w *world) {
+		{name: "kill -9 while segments are compacted", twice: true, bulk: 4, hurt: func(w *trial) {
+			w.killDuring("store", "compact")
+		}},
+		{name: "kill -9 while a backup is made", twice: true, hurt: func(w *trial) {
+			folder := filepath.Join(w.d.dir, "backups")
+			w.killDuring("backup", folder)
+			if names, _ := filepath.Glob(filepath.Join(folder, "snapshots", "*.mxdesk")); len(names) > 0 {
+				w.d.do("restore", folder, "--check")
+			}
+		}},
+		{name: "SIGTERM under 1 MiB mails", twice: false, bulk: 2, hurt: func(w *trial) {
 			pause(300*millisecond, 1000*millisecond)
 			began := time.Now()
 			code := w.d.stop(syscall.SIGTERM)
@@ -55,7 +61,7 @@ func faults() []fault {
 			}
 			w.d.start()
 		}},
-		{name: "SIGSTOP for 5 to 30 s", slow: 10, hurt: func(w *world) {
+		{name: "SIGSTOP for 5 to 30 s", slow: 10, hurt: func(w *trial) {
 			pause(200*millisecond, 800*millisecond)
 			w.signal(syscall.SIGSTOP)
 			pause(5*time.Second, time.Duration(5+min(25, rounds()))*time.Second)
@@ -63,28 +69,28 @@ func faults() []fault {
 		}},
 		{name: "full disk", disk: true, settings: "smtp.max_size = 1048576", twice: true, later: true, hurt: fullDisk,
 			tempfail: func(r string) bool { return r == "452 4.3.1" || r == "451 4.3.0" || r == "421 4.3.2" }},
-		{name: "DNS dead for 6 s", slow: 5, fresh: true, within: 30 * time.Second, hurt: func(w *world) {
+		{name: "DNS dead for 6 s", slow: 5, fresh: true, within: 30 * time.Second, hurt: func(w *trial) {
 			w.dns.mode.Store(dnsDead)
 			time.Sleep(6 * time.Second)
 			w.dns.mode.Store(dnsWell)
 		}},
-		{name: "DNS answers after 4 s", slow: 5, fresh: true, within: 40 * time.Second, hurt: func(w *world) {
+		{name: "DNS answers after 4 s", slow: 5, fresh: true, within: 40 * time.Second, hurt: func(w *trial) {
 			w.dns.mode.Store(dnsSlow)
 			time.Sleep(8 * time.Second)
 			w.dns.mode.Store(dnsWell)
 		}},
-		{name: "next hop is slow", slow: 3, tempfail: noReply, hurt: func(w *world) {
+		{name: "next hop is slow", slow: 3, tempfail: noReply, hurt: func(w *trial) {
 			w.hop.behave(func(queuetest.Event) queuetest.Action { return queuetest.Action{Delay: 400 * millisecond} })
 			time.Sleep(3 * time.Second)
 			w.hop.behave(nil)
 		}},
-		{name: "next hop is dead or hangs up inside DATA", slow: 3, tempfail: noReply, later: true, hurt: func(w *world) {
+		{name: "next hop is dead or hangs up inside DATA", slow: 3, tempfail: noReply, later: true, hurt: func(w *trial) {
 			drop := []string{"CONNECT", "DATA", "BODY", "END"}[w.hurts%4]
 			w.hop.behave(func(e queuetest.Event) queuetest.Action { return queuetest.Action{Drop: e.Verb == drop} })
 			time.Sleep(1500 * millisecond)
 			w.hop.behave(nil)
 		}},
-		{name: "a second server on the same data", tempfail: noReply, hurt: func(w *world) {
+		{name: "a second server on the same data", tempfail: noReply, hurt: func(w *trial) {
 			time.Sleep(300 * millisecond)
 			_, stderr, code := w.d.try("serve")
 			if code != exitIO || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, w.d.pid()) || !strings.Contains(stderr, "--data") {
@@ -105,7 +111,7 @@ func faults() []fault {
 // inject makes a kind of system call fail, as strace does it, for some time.
 func inject(name, what string, bulk int) fault {
 	call, _, _ := strings.Cut(what, ":")
-	return fault{name: name, slow: 3, bulk: bulk, twice: true, later: true, hurt: func(w *world) {
+	return fault{name: name, slow: 3, bulk: bulk, twice: true, later: true, hurt: func(w *trial) {
 		time.Sleep(300 * time.Millisecond)
 		detach := w.d.strace("-e", "trace="+call, "-e", "inject="+what)
 		stopped := w.stops(4 * time.Second)
@@ -133,7 +139,7 @@ func inject(name, what string, bulk int) fault {
 // kind fail while it starts again.
 func startInjected(name, what string) fault {
 	call, _, _ := strings.Cut(what, ":")
-	return fault{name: name, slow: 3, twice: true, later: true, hurt: func(w *world) {
+	return fault{name: name, slow: 3, twice: true, later: true, hurt: func(w *trial) {
 		pause(300*time.Millisecond, 800*time.Millisecond)
 		w.kill()
 		trace := filepath.Join(w.d.dir, "trace")
@@ -149,7 +155,7 @@ func startInjected(name, what string) fault {
 }
 
 // stops waits until the desk is not ready any more.
-func (w *world) stops(within time.Duration) bool {
+func (w *trial) stops(within time.Duration) bool {
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if w.d.readyz() != http.StatusOK {
 			return true
@@ -158,7 +164,7 @@ func (w *world) stops(within time.Duration) bool {
 	return false
 }
 
-func (w *world) ended() bool {
+func (w *trial) ended() bool {
 	select {
 	case <-w.d.ended:
 		return true
@@ -167,15 +173,29 @@ func (w *world) ended() bool {
 	}
 }
 
+// killDuring kills the server while it works for a command.
+func (w *trial) killDuring(args ...string) {
+	w.Helper()
+	pause(300*time.Millisecond, 800*time.Millisecond)
+	cmd := exec.Command(w.d.bin, append([]string{"--config", w.d.config()}, args...)...)
+	if err := cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	pause(10*time.Millisecond, 200*time.Millisecond)
+	w.kill()
+	cmd.Wait() // it may have been through, or not
+	w.d.start()
+}
+
 // kill ends the server at once.
-func (w *world) kill() {
+func (w *trial) kill() {
 	w.Helper()
 	if code := w.d.stop(syscall.SIGKILL); code != -1 {
 		w.Fatalf("exit %d, not killed:\n%s", code, tail(w.d.log.String(), 2000))
 	}
 }
 
-func (w *world) signal(sig syscall.Signal) {
+func (w *trial) signal(sig syscall.Signal) {
 	w.Helper()
 	if err := w.d.cmd.Process.Signal(sig); err != nil {
 		w.Fatal(err)
@@ -184,7 +204,7 @@ func (w *world) signal(sig syscall.Signal) {
 
 // fullDisk fills a disk in steps, as by a log that grows: below the reserve
 // nothing is written any more, and what was under way has an end.
-func fullDisk(w *world) {
+func fullDisk(w *trial) {
 	time.Sleep(300 * time.Millisecond)
 	fill(w.T, w.d.Data, 40<<20)
 	time.Sleep(700 * time.Millisecond)
@@ -267,41 +287,4 @@ func forward(conn net.PacketConn, from net.Addr, server string, question []byte)
 	if n, err := up.Read(answer); err == nil {
 		conn.WriteTo(answer[:n], from)
 	}
-}
-
-// wholeStore looks through what a stopped desk has on its disk: every blob can
-// be read and has its hash.
-func wholeStore(t *testing.T, data string) {
-	t.Helper()
-	engine, err := badgerdb.Open(filepath.Join(data, "store"), badgerdb.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := store.Open(engine, store.Options{})
-	defer db.Close(context.Background())
-	for b, err := range db.Blobs(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = readBlob(t.Context(), db, b.Hash)
-		if err != nil {
-			t.Errorf("blob %v: %v", b.Hash, err)
-		}
-	}
-}
-
-func readBlob(ctx context.Context, db *store.DB, h store.Hash) error {
-	f, err := db.OpenBlob(ctx, h)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, f.Size())); err != nil {
-		return err
-	}
-	if store.Hash(sum.Sum(nil)) != h {
-		return errors.New("its bytes have another hash")
-	}
-	return nil
 }

@@ -114,6 +114,8 @@ func startError(cfg Config, err error) error {
 		cure = "free that address, take another one in the settings (mxdesk config print shows them), or for a port below 1024 give the program CAP_NET_BIND_SERVICE"
 	case errors.Is(err, badgerdb.ErrInUse):
 		cure = "stop the other one, or choose another folder with --data"
+	case errors.Is(err, errCertificate) && cfg.TLS.Certificate == "":
+		cure = "take both files from a backup, or remove both: they are made anew"
 	case errors.Is(err, errCertificate):
 		cure = "name a certificate and its key in tls.certificate and tls.key, as files that the user who runs mxdesk can read"
 	case errors.Is(err, badgerdb.ErrDamaged):

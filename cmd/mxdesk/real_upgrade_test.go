@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestRealKillUpgrade kills the server while it upgrades an older data folder,
+// ROUNDS times at any moment, and lets it start then: nothing is wrong, and what
+// it holds is what an upgrade that was left alone makes of it.
+func TestRealKillUpgrade(t *testing.T) {
+	bin := needs(t)
+	want := ""
+	for i := range rounds() + 1 {
+		d := newDesk(t, bin, "")
+		d.Data = unpackDesk(t, "schema-1")
+		d.Flags = []string{"--data", d.Data}
+		if i > 0 {
+			for range 1 + rand.IntN(3) {
+				d.run(d.bin, append([]string{"serve", "--config", d.config()}, d.Flags...))
+				pause(20*time.Millisecond, 250*time.Millisecond)
+				d.stop(syscall.SIGKILL)
+			}
+		}
+		d.start()
+		d.stop(syscall.SIGTERM)
+		got := d.verify(d.Data).Counts
+		if text := fmt.Sprint(got); want == "" {
+			want = text
+		} else if text != want {
+			t.Errorf("round %d: %s, undisturbed %s", i, text, want)
+		}
+		copies, err := filepath.Glob(filepath.Join(d.Data, "schema-1-*.mxdesk"))
+		if err != nil || len(copies) == 0 {
+			t.Fatalf("no copy from before the upgrade: %v", err)
+		}
+		for _, c := range copies {
+			if out, err := exec.Command(bin, "restore", c, "--check").CombinedOutput(); err != nil {
+				t.Errorf("%s: %s", filepath.Base(c), strings.TrimSpace(string(out)))
+			}
+		}
+	}
+}
