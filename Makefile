@@ -21,14 +21,14 @@ ring12:
 # Ring 3: the built binary and its real neighbours on loopback.
 ring3:
 	.ci/install
-	ROUNDS=$(ROUNDS) go test -count=1 -timeout 20m -run 'TestReal' -v ./cmd/mxdesk/...
+	ROUNDS=$(ROUNDS) MINUTES=1 go test -count=1 -timeout 20m -run 'TestReal' -v ./cmd/mxdesk/...
 
 # The faults of ring 3 for many rounds each: make soak ROUNDS=100, or for a time
 # that they share: make soak ROUNDS=1000 MINUTES=60. It ends with a table for
 # docs/proof.md.
 soak:
 	.ci/install
-	ROUNDS=$(ROUNDS) MINUTES=$(MINUTES) go test -count=1 -timeout 20h -run 'TestRealFault' -v ./cmd/mxdesk
+	ROUNDS=$(ROUNDS) MINUTES=$(MINUTES) go test -count=1 -timeout 20h -run 'TestRealFault|TestRealKillUpgrade' -v ./cmd/mxdesk
 	ROUNDS=$(ROUNDS) go test -count=1 -timeout 2h -run 'TestDamage|TestKill' -v ./ticketing/store/badgerdb
 
 fuzz:

@@ -54,7 +54,7 @@ func openBatches(dir string, newest uint64, log *slog.Logger) (*batches, error) 
 		return nil, err
 	case noted > newest:
 		f.Close()
-		return nil, fmt.Errorf("%s: %w: its newest batch is number %d, number %d was committed (remove %s to go on without what is missing)",
+		return nil, fmt.Errorf("%s is %w: its newest batch is number %d, number %d was committed (remove %s to go on without what is missing)",
 			filepath.Join(dir, "kv"), ErrDamaged, newest, noted, name)
 	}
 	return b, nil

@@ -63,7 +63,7 @@ func inspectAll(tables, logs []string) (newest uint64, err error) {
 }
 
 func damaged(file string, err error) error {
-	return fmt.Errorf("%s: %w: %w", file, ErrDamaged, err)
+	return fmt.Errorf("%s is %w: %w", file, ErrDamaged, err)
 }
 
 // removeEmpty removes logs without a single octet. They are left by a process
