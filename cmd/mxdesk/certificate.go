@@ -103,14 +103,18 @@ func (c *certificate) load() error {
 	c.looked = c.now()
 	files, err := c.stat() // before the reading: a later change shows at the next look
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCertificate, err)
+		return c.unusable(err)
 	}
 	pair, err := tls.LoadX509KeyPair(c.chain, c.key)
 	if err != nil {
-		return fmt.Errorf("certificate %s, key %s: %w: %w", c.chain, c.key, errCertificate, err)
+		return c.unusable(err)
 	}
 	c.pair, c.read = &pair, files
 	return nil
+}
+
+func (c *certificate) unusable(err error) error {
+	return fmt.Errorf("certificate %s, key %s: %w: %w", c.chain, c.key, errCertificate, err)
 }
 
 func (c *certificate) stat() (files [2]os.FileInfo, err error) {

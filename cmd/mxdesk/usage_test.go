@@ -58,9 +58,12 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 // A key that may not be read is no matter of the data folder.
 func TestCertificateErrorsAreNotOfTheData(t *testing.T) {
 	c := certificate{chain: filepath.Join(t.TempDir(), "none.pem"), now: time.Now}
-	err := startError(DefaultConfig(), c.load())
-	if got := err.Error(); !strings.Contains(got, "tls.certificate") || strings.Contains(got, "--data") {
-		t.Errorf("error = %q", got)
+	for named, want := range map[string]string{"/etc/desk.pem": "tls.certificate", "": "remove both"} {
+		cfg := DefaultConfig()
+		cfg.TLS.Certificate = named
+		if got := startError(cfg, c.load()).Error(); !strings.Contains(got, want) || strings.Contains(got, "--data") {
+			t.Errorf("error = %q", got)
+		}
 	}
 }
 
