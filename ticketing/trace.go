@@ -42,12 +42,16 @@ func (d *Desk) Trace(ctx context.Context, key string) ([]*JournalEntry, error) {
 	})
 }
 
-// TraceOutgoing returns the outgoing copies that an id, a Message-ID or a
-// recipient leads to, oldest first.
+// TraceOutgoing returns the outgoing copies that an id, a Message-ID, a
+// recipient or a ticket leads to, oldest first.
 func (d *Desk) TraceOutgoing(ctx context.Context, key string) ([]*Outgoing, error) {
 	key = strings.Trim(strings.TrimSpace(key), "<>")
 	return view(ctx, d, func(r store.Reader) ([]*Outgoing, error) {
-		ids, err := lastStrings(r, store.Prefix("out.by", term(key)), maxTrace)
+		copies, err := copiesBy(r, key)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := lastStrings(r, copies, maxTrace)
 		if err != nil {
 			return nil, err
 		}
@@ -63,6 +67,23 @@ func (d *Desk) TraceOutgoing(ctx context.Context, key string) ([]*Outgoing, erro
 		}
 		return out, nil
 	})
+}
+
+// copiesBy is the index rows of the copies that a key leads to.
+func copiesBy(r store.Reader, key string) (store.Range, error) {
+	by := store.Prefix("out.by", term(key))
+	ref, err := ParseRef(key)
+	if err != nil {
+		return by, nil
+	}
+	p, err := projectByName(r, ref.Project)
+	switch {
+	case KindOf(err) == KindNotFound:
+		return by, nil
+	case err != nil:
+		return by, err
+	}
+	return store.Prefix("out.ticket", p.ID, ref.IID), nil
 }
 
 // lastStrings returns the last elements of the newest keys of a range, in

@@ -61,7 +61,7 @@ func TestTraceOutgoing(t *testing.T) {
 	w, _, _ := talk(t)
 	c := w.thread("support#1").Entries[1]
 	for key, want := range map[string]int{
-		"<" + c.MessageID + ">": 2, "BOB@customer.test": 1, "ann@customer.test": 2, c.Deliveries[0].ID: 1, "nobody@x": 0, "": 0,
+		"<" + c.MessageID + ">": 2, "BOB@customer.test": 1, "ann@customer.test": 2, c.Deliveries[0].ID: 1, "support#1": 3, "support#2": 0, "none#1": 0, "nobody@x": 0, "": 0,
 	} {
 		if os, err := w.TraceOutgoing(t.Context(), key); err != nil || len(os) != want {
 			t.Errorf("trace %q: %d copies, %v; want %d", key, len(os), err, want)
