@@ -70,7 +70,7 @@ type DNSConfig struct {
 
 // AuthConfig says whom to believe.
 type AuthConfig struct {
-	TrustedSealers  []string `toml:"trusted_sealers" help:"Domains whose ARC seals vouch for mail they forwarded."`
+	TrustedSealers  []string `toml:"trusted_sealers" help:"Domains whose ARC seals vouch for mail they forwarded, those below them included."`
 	Policy          string   `toml:"policy" help:"What is done with mail that authentication speaks against, where neither project nor domain says otherwise: enforce (refused or held, as the verdict says), hold (held instead of refused), annotate (taken, and marked)."`
 	OnTemperror     string   `toml:"on_temperror" help:"What is done with mail whose sender cannot be checked because a name server does not answer: accept (marked unverified), or defer (451, the sender comes again)."`
 	UpstreamResults []string `toml:"upstream_results" help:"Names under which mail servers of your own in front of this one write Authentication-Results. Their SPF results are believed; name only servers that remove forged ones."`
@@ -122,7 +122,7 @@ func DefaultConfig() Config {
 		HTTP:    HTTPConfig{Listen: "127.0.0.1:8080"},
 		Metrics: MetricsConfig{Listen: "127.0.0.1:9925"},
 		DNS:     DNSConfig{Servers: []string{}, Timeout: Duration(5 * time.Second)},
-		Auth:    AuthConfig{TrustedSealers: []string{"google.com", "microsoft.com", "fastmail.com", "yahoo.com", "icloud.com", "zoho.com"}, Policy: "enforce", OnTemperror: "accept", UpstreamResults: []string{}, Lists: []string{}},
+		Auth:    AuthConfig{TrustedSealers: []string{"google.com", "microsoft.com", "messagingengine.com", "yahoo.com", "icloud.com"}, Policy: "enforce", OnTemperror: "accept", UpstreamResults: []string{}, Lists: []string{}},
 		Queue:   QueueConfig{Relay: "capture", MXPort: 25, AllowNets: []string{}},
 		Log:     LogConfig{Level: "info", Format: "text"},
 	}

@@ -26,7 +26,7 @@ func sample(o option) (text, toml string) {
 		if o.key == "auth.lists" {
 			text = "zen.lists.example weight=5 refuse,dwl.example domains weight=-5"
 		}
-		if o.key == "auth.upstream_results" {
+		if o.key == "auth.upstream_results" || o.key == "auth.trusted_sealers" {
 			text = "mx.example.org,mx2.example.org"
 		}
 		return text, `["` + strings.Join(strings.Split(text, ","), `", "`) + `"]`
@@ -208,6 +208,18 @@ func TestConfigPrintHidesThePassword(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), "relay.example") || strings.Contains(out.String(), "s3cret") {
 			t.Errorf("%v printed %s", args, &out)
+		}
+	}
+}
+
+// Nobody is believed who is no one in particular.
+func TestWhoIsBelieved(t *testing.T) {
+	for setting, ok := range map[string]bool{
+		"auth.trusted_sealers=": true, "auth.trusted_sealers=forward.example": true, "auth.trusted_sealers=com": false, "auth.trusted_sealers=*.example.org": false,
+		"auth.upstream_results=mx.example.org": true, "auth.upstream_results=desk.example.org": false, "auth.upstream_results=a b": false,
+	} {
+		if _, err := LoadConfig(Sources{Env: noEnv, Set: []string{"hostname=desk.example.org", setting}}); (err == nil) != ok {
+			t.Errorf("%s: %v", setting, err)
 		}
 	}
 }

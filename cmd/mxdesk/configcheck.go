@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/auth/dnsbl"
 	"github.com/mxdesk/mxdesk/queue"
 )
@@ -53,6 +54,7 @@ func (c *Config) validate() (key string, err error) {
 		{"metrics.listen", checkListen(nonEmpty(c.Metrics.Listen), false)},
 		{"dns.servers", checkListen(c.DNS.Servers, false)},
 		{"dns.timeout", checkTime(c.DNS.Timeout, 10*time.Millisecond, time.Minute)},
+		{"auth.trusted_sealers", checkSealers(c.Auth.TrustedSealers)},
 		{"auth.policy", checkOneOf(c.Auth.Policy, "enforce", "hold", "annotate")},
 		{"auth.on_temperror", checkOneOf(c.Auth.OnTemperror, "accept", "defer")},
 		{"auth.upstream_results", checkUpstreams(c.Auth.UpstreamResults, c.Hostname)},
@@ -136,6 +138,17 @@ func parseLists(lines []string) ([]dnsbl.List, error) {
 		}
 	}
 	return lists, nil
+}
+
+// checkSealers checks the domains whose seals count. One label would be all
+// domains of a registry.
+func checkSealers(domains []string) error {
+	for _, d := range domains {
+		if name, err := dns.Hostname(d); err != nil || !strings.Contains(name, ".") {
+			return fmt.Errorf("%q is no domain of somebody who forwards mail", d)
+		}
+	}
+	return nil
 }
 
 func checkUpstreams(names []string, own string) error {

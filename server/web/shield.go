@@ -150,7 +150,7 @@ func dmarcCheck(r ticketing.DMARCResult) check {
 	}
 	c := check{
 		Name: "DMARC", Result: result(r.Result),
-		Technical: fields("domain", r.Domain, "policy", r.Policy, "disposition", r.Disposition, "aligned", strings.Join(aligned, ",")),
+		Technical: fields("domain", r.Domain, "policy", r.Policy, "disposition", r.Disposition, "override", r.Override, "aligned", strings.Join(aligned, ",")),
 	}
 	domain := domainOr(r.Domain, "The sender’s domain")
 	switch c.Result {
