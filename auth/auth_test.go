@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -225,6 +226,36 @@ func TestLostMechanism(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
+}
+
+// slowEvil answers nothing about evil.example.
+type slowEvil struct{ dns.Resolver }
+
+func (s slowEvil) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	if strings.HasSuffix(name, "evil.example") {
+		<-ctx.Done()
+		return nil, false, errors.Join(dns.ErrTemporary, ctx.Err())
+	}
+	return s.Resolver.TXT(ctx, name)
+}
+
+// A sender that hangs signatures of its own slow domain above a forged one does
+// not make a temperror of the fail.
+func TestSlowSignersDoNotHideAFail(t *testing.T) {
+	testKey()
+	synctest.Test(t, func(t *testing.T) {
+		signed := sign(t, "reject.example", from("ann@reject.example"))
+		field := strings.TrimSuffix(signed, from("ann@reject.example"))
+		var slow strings.Builder
+		for i := range 9 {
+			slow.WriteString(strings.Replace(strings.ReplaceAll(field, "d=reject.example", "d=evil.example"), "s=s;", fmt.Sprintf("s=s%d;", i), 1))
+		}
+		r := slowEvil{zone(t, "_dmarc.reject.example: v=DMARC1; p=reject")}
+		v := New(r, Options{}).Verify(t.Context(), envelope(""), raw(slow.String()+signed))
+		if len(v.DKIM) != 10 || v.DKIM[0].Result != "temperror" || v.Verdict.Action != ticketing.ActionReject {
+			t.Errorf("%v, %+v", v.Verdict, v.DKIM)
+		}
+	})
 }
 
 // stuck answers nothing before the deadline.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxRecords  = 2 // records looked at for one selector: an old and a new one
-	parallelism = 8 // lookups at a time for one message
+	maxRecords  = 2             // records looked at for one selector: an old and a new one
+	parallelism = maxSignatures // lookups at a time for one message: no key waits for a slow one of another signer
 
 	maxRemembered = 1000    // records whose meaning is remembered
 	maxText       = 2 << 10 // octets of one of them

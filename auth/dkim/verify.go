@@ -11,7 +11,10 @@ import (
 	"github.com/mxdesk/mxdesk/auth/message"
 )
 
-const fieldName = "DKIM-Signature"
+const (
+	fieldName     = "DKIM-Signature"
+	maxSignatures = 10
+)
 
 // Result is the outcome of one signature.
 type Result struct {
@@ -48,7 +51,7 @@ func New(r dns.Resolver, o Options) *Verifier {
 		o.Now = time.Now
 	}
 	if o.MaxSignatures <= 0 {
-		o.MaxSignatures = 10
+		o.MaxSignatures = maxSignatures
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
