@@ -207,12 +207,16 @@ const (
 
 // thank answers a new ticket, if a person is there to read it. The author gets
 // it only when the From domain vouches for the mail, or within a budget: a
-// forged From must not make the desk an amplifier.
+// forged From must not make the desk an amplifier. Nobody gets it for a mail
+// that only a policy here, and no agent, let in.
 //
 // https://www.rfc-editor.org/rfc/rfc3834#section-2
 func (rx *receiver) thank(p *Project, t *Ticket, to *Participant) error {
 	m := rx.in.Message
 	if m.Machine.Class != MachineNone || m.SuppressReply || rx.in.Envelope.MailFrom == "" || isRobot(to.Address) {
+		return nil
+	}
+	if rx.in.Verdict.Verdict.Action != ActionAccept && !rx.in.Release {
 		return nil
 	}
 	ok, err := spend(rx.tx, "thanks", normalAddress(to.Address), rx.now, thanksPerAddress)

@@ -65,6 +65,9 @@ func TestEveryProjectJudgesByItsOwnPolicy(t *testing.T) {
 		c.Auth.DMARC.Disposition != "none" || c.Auth.DMARC.Override != ticketing.OverrideLocalPolicy {
 		t.Errorf("verdict on the comment = %+v, verified %v", c.Auth, c.Verified)
 	}
+	if got := w.copies(); len(got) > 0 {
+		t.Errorf("a forged mail was answered: %v", got)
+	}
 	held, err := w.HeldMail(t.Context(), 0)
 	if err != nil || len(held) != 1 || held[0].Auth.Verdict.Action != ticketing.ActionHold || held[0].Auth.DMARC.Disposition != "quarantine" {
 		t.Errorf("held = %+v, %v", held, err)

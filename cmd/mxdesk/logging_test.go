@@ -75,6 +75,8 @@ var logLines = map[string]string{
 	"segment is not removed":                       "an old file could not be deleted; tried again in an hour",
 	"smtp":                                         "a remark of the protocol library",
 	"smtp: panic":                                  "a bug in a session, which ends",
+	"stopped":                                      "the server has ended in order",
+	"stopping":                                     "the server was told to end, or a listener failed: mail in progress is finished",
 	"store takes no more writes":                   "a write or sync failed; readiness is off until a restart",
 	"supervisor not told":                          "the notify socket of systemd does not take datagrams",
 	"torn end of a segment is cut off":             "the last start ended in the middle of a write that was not answered `250`",

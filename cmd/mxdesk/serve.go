@@ -64,6 +64,7 @@ func (ServeCmd) Run(e *Env) error {
 	failed := app.wait(ctx, hangup)
 	stopReport()
 	boss.tell("STOPPING=1", "STATUS=mail in progress is finished")
+	app.log.Info("stopping", failure(failed))
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	// What could not be finished in time was not answered 250 either: senders
@@ -71,7 +72,16 @@ func (ServeCmd) Run(e *Env) error {
 	if err := app.Drain(end); err != nil {
 		app.log.Error("drain", "error", err)
 	}
+	app.log.Info("stopped")
 	return failed
+}
+
+// failure is the log attribute of an error, nothing without one.
+func failure(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Any("error", err)
 }
 
 // wait returns when ctx ends, or when a listener does, with its error. On a
