@@ -56,8 +56,18 @@ func copySparse(to, from string) error {
 	if err := f.Truncate(int64(len(raw))); err != nil {
 		return err
 	}
-	_, err = f.WriteAt(bytes.TrimRight(raw, "\x00"), 0)
+	_, err = f.WriteAt(withoutZeros(raw), 0)
 	return err
+}
+
+// withoutZeros is b without the zeros at its end, found block by block first:
+// logs are made of little else.
+func withoutZeros(b []byte) []byte {
+	block := make([]byte, 64<<10)
+	for len(b) > len(block) && bytes.Equal(b[len(b)-len(block):], block) {
+		b = b[:len(b)-len(block)]
+	}
+	return bytes.TrimRight(b, "\x00")
 }
 
 // writeNumber commits number i: a key, a counter, and a blob that is inline for

@@ -94,7 +94,7 @@ func damages(t *testing.T, file string, random int) []damage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := int64(len(bytes.TrimRight(raw, "\x00")))
+	used := int64(len(withoutZeros(raw)))
 	list := []damage{removed, cutTo(0)}
 	if used == 0 {
 		return list
