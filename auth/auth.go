@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mxdesk/mxdesk/auth/arc"
@@ -23,6 +24,16 @@ import (
 
 // mechanismTimeout bounds each of SPF, DKIM, ARC and DMARC.
 const mechanismTimeout = 10 * time.Second
+
+// Temperror is a way to treat mail that cannot be checked now.
+type Temperror string
+
+// The ways. To defer is to ask the client to come again.
+const (
+	TemperrorAccept Temperror = "accept" // take it, and mark it
+	TemperrorPolicy Temperror = "policy" // defer it where the policy is known and is reject or quarantine
+	TemperrorDefer  Temperror = "defer"  // defer it
+)
 
 // Options are the settings of a Verifier. Zero values stand for the defaults.
 type Options struct {
@@ -48,14 +59,14 @@ type Options struct {
 	Log *slog.Logger
 	// Timeout bounds the whole verification; default 30 s.
 	Timeout time.Duration
-	// TempfailOnTemperror asks the client to come again when a name server did
-	// not tell whether a mail passes a policy; default is to accept and mark it.
-	TempfailOnTemperror bool
+	// OnTemperror says what becomes of a mail of which a name server did not tell
+	// whether it passes the policy of its From domain; default TemperrorAccept.
+	OnTemperror Temperror
 }
 
 // Verifier judges messages. It is safe for concurrent use.
 type Verifier struct {
-	resolver dns.Resolver
+	resolver *tally
 	options  Options
 	sealers  []string
 	spf      *spf.Checker
@@ -74,8 +85,10 @@ func New(r dns.Resolver, o Options) *Verifier {
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
 	}
+	counted := &tally{Resolver: r}
+	r = counted
 	v := &Verifier{
-		resolver: r, options: o,
+		resolver: counted, options: o,
 		spf:  spf.New(r, spf.Options{Now: o.Now, Timeout: mechanismTimeout}),
 		dkim: dkim.New(r, dkim.Options{Now: o.Now, Timeout: mechanismTimeout}),
 		arc:  arc.New(r, arc.Options{Now: o.Now, Timeout: mechanismTimeout}),
@@ -106,6 +119,10 @@ type check struct {
 	others sync.WaitGroup // mechanisms under way
 	// vouched tells that a trusted sealer saw the mail pass.
 	vouched bool
+	// missed is how many lookups had not been made when the check began; broken
+	// tells that a mechanism panicked. Both are our own fault.
+	missed uint64
+	broken atomic.Bool
 }
 
 // Verify judges a message. It never fails: what cannot be found out is a
@@ -174,7 +191,7 @@ func (v *Verifier) VerifyEnvelope(ctx context.Context, env *ticketing.Envelope) 
 
 func (v *Verifier) begin(env *ticketing.Envelope) *check {
 	return &check{
-		Verifier: v, env: env, end: time.Now().Add(v.options.Timeout),
+		Verifier: v, env: env, missed: v.resolver.missed.Load(), end: time.Now().Add(v.options.Timeout),
 		spf: spf.Result{Result: spf.None}, arc: arc.Result{Result: arc.None},
 		dmarc: dmarc.Result{Result: dmarc.None, Disposition: dmarc.PolicyNone},
 	}
@@ -192,6 +209,7 @@ func (c *check) guarded(ctx context.Context, name string, run func(*check, conte
 	defer func() {
 		if p := recover(); p != nil {
 			c.options.Log.Error("mechanism panicked", "mechanism", name, "id", c.env.ID, "panic", p, "stack", string(debug.Stack()))
+			c.broken.Store(true)
 			lost(c)
 		}
 		c.options.Metrics.Took(name, c.options.Now().Sub(start))

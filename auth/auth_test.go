@@ -155,11 +155,22 @@ func TestUpstreamIsNeverRefused(t *testing.T) {
 	}
 }
 
-func TestTempfailOption(t *testing.T) {
-	v := New(keyedZone(t), Options{TempfailOnTemperror: true})
-	got := v.Verify(t.Context(), envelope(""), raw(from("ann@broken.example")))
-	if s := summary(got); s != "none - none temperror: tempfail auth-temperror" {
-		t.Error(s)
+func TestOnTemperror(t *testing.T) {
+	r := keyedZone(t)
+	unknown := from("ann@broken.example")                        // the record cannot be had
+	refuses := sign(t, "slow.example", from("ann@slow.example")) // p=reject, and the key cannot be had
+	for on, want := range map[Temperror][2]ticketing.Action{
+		"":              {ticketing.ActionAccept, ticketing.ActionAccept},
+		TemperrorAccept: {ticketing.ActionAccept, ticketing.ActionAccept},
+		TemperrorPolicy: {ticketing.ActionAccept, ticketing.ActionTempfail},
+		TemperrorDefer:  {ticketing.ActionTempfail, ticketing.ActionTempfail},
+	} {
+		for i, text := range []string{unknown, refuses} {
+			got := New(r, Options{OnTemperror: on}).Verify(t.Context(), envelope(""), raw(text))
+			if got.DMARC.Result != "temperror" || got.Verdict != (ticketing.Decision{Action: want[i], Reason: ticketing.ReasonTempError}) {
+				t.Errorf("%q, mail %d: %s, want %s", on, i, summary(got), want[i])
+			}
+		}
 	}
 }
 
@@ -192,10 +203,10 @@ func (p panicky) TXT(ctx context.Context, name string) ([]string, bool, error) {
 	return p.Resolver.TXT(ctx, name)
 }
 
-func TestPanicIsTemperror(t *testing.T) {
+func TestPanicIsOurFault(t *testing.T) {
 	tests := []struct{ name, mailFrom, text, want string }{
-		{"reject.example", "ann@reject.example", from("ann@other.example"), "temperror - none none: accept auth-temperror"},
-		{"_dmarc.reject.example", "", from("ann@reject.example"), "none - none temperror: accept auth-temperror"},
+		{"reject.example", "ann@reject.example", from("ann@other.example"), "temperror - none none: tempfail verifier-deadline"},
+		{"_dmarc.reject.example", "", from("ann@reject.example"), "none - none temperror: tempfail verifier-deadline"},
 	}
 	for _, tt := range tests {
 		var log bytes.Buffer
@@ -206,6 +217,33 @@ func TestPanicIsTemperror(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "id=t1") {
 			t.Errorf("%s: log %s", tt.name, log.String())
+		}
+	}
+}
+
+// busy does not ask for one name, as a Cache does when too much is under way.
+type busy struct {
+	dns.Resolver
+	name string
+}
+
+func (b busy) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	if name == b.name {
+		return nil, false, fmt.Errorf("lookup: %w", dns.ErrBusy)
+	}
+	return b.Resolver.TXT(ctx, name)
+}
+
+// A sender who keeps our lookups busy must not get past a policy for it.
+func TestBusyIsOurFault(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"_dmarc.reject.example", from("ann@reject.example"), "none - none temperror: tempfail verifier-deadline"},
+		{"s._domainkey.reject.example", sign(t, "reject.example", from("ann@reject.example")), "none temperror none temperror: tempfail verifier-deadline"},
+		{"s._domainkey.other.example", sign(t, "other.example", sign(t, "reject.example", from("ann@reject.example"))), "none temperror pass none pass: accept dmarc-pass"},
+	} {
+		got := New(busy{keyedZone(t), tt.name}, Options{}).Verify(t.Context(), envelope(""), raw(tt.text))
+		if s := strings.TrimSuffix(summary(got), " aligned"); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
 		}
 	}
 }
@@ -270,9 +308,10 @@ func TestDeadline(t *testing.T) {
 	text := sign(t, "reject.example", from("ann@reject.example"))
 	signed := time.Now()
 	now := func() time.Time { return signed } // the bubble's clock begins long before
+	z := keyedZone(t)
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		got := New(stuck{}, Options{Now: now}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
+		got := New(stuck{z}, Options{Now: now}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
 		if took := time.Since(start); took != 2*mechanismTimeout {
 			t.Errorf("took %s", took)
 		}
@@ -280,7 +319,7 @@ func TestDeadline(t *testing.T) {
 			t.Error(s)
 		}
 		start = time.Now()
-		New(stuck{}, Options{Now: now, Timeout: 3 * time.Second}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
+		New(stuck{z}, Options{Now: now, Timeout: 3 * time.Second}).Verify(t.Context(), envelope("ann@reject.example"), raw(text))
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("took %s", took)
 		}

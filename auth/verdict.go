@@ -90,7 +90,9 @@ func (c *check) policy() ticketing.Decision {
 		return c.refusal()
 	case c.dmarc.Disposition == dmarc.PolicyQuarantine:
 		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonDMARCQuarantine}
-	case c.dmarc.Result == dmarc.TempError && c.options.TempfailOnTemperror:
+	case (c.dmarc.Result == dmarc.TempError || c.unsure()) && c.ourFault():
+		return ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}
+	case c.dmarc.Result == dmarc.TempError && c.defers():
 		return ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonTempError}
 	case c.dmarc.Result == dmarc.TempError:
 		return accept(ticketing.ReasonTempError)
@@ -101,6 +103,16 @@ func (c *check) policy() ticketing.Decision {
 	}
 	return accept(ticketing.ReasonNone)
 }
+
+// defers tells whether a mail that cannot be checked now is to come again.
+func (c *check) defers() bool {
+	strict := c.dmarc.Policy == dmarc.PolicyReject || c.dmarc.Policy == dmarc.PolicyQuarantine
+	return c.options.OnTemperror == TemperrorDefer || c.options.OnTemperror == TemperrorPolicy && strict
+}
+
+// ourFault tells that an answer is missing for want of our own: a mail whose
+// sender brings that about must not be taken for it.
+func (c *check) ourFault() bool { return c.broken.Load() || c.resolver.missed.Load() != c.missed }
 
 // refusal is what follows from a policy of reject. A trusted sealer may vouch
 // for the mail when its key can be had again, so the client is to come again.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mxdesk/mxdesk/auth/dns"
 )
@@ -55,7 +56,10 @@ func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
 		answers[0] = f.fetch(ctx, names[0])
 		return answers
 	}
-	var others sync.WaitGroup
+	var others struct {
+		sync.WaitGroup
+		crash atomic.Pointer[any] // the value of a panic
+	}
 	slots := make(chan struct{}, parallelism-1)
 	mine := -1 // the first name is looked up here, each other one beside it
 	for i, name := range names {
@@ -66,8 +70,13 @@ func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
 		default:
 			slots <- struct{}{}
 			others.Go(func() {
+				defer func() {
+					if p := recover(); p != nil {
+						others.crash.Store(new(p))
+					}
+					<-slots
+				}()
 				answers[i] = f.fetch(ctx, name)
-				<-slots
 			})
 		}
 	}
@@ -75,6 +84,9 @@ func (f *KeyFetcher) Fetch(ctx context.Context, names []string) []Keys {
 		answers[mine] = f.fetch(ctx, names[mine])
 	}
 	others.Wait()
+	if p := others.crash.Load(); p != nil {
+		panic(*p) // where somebody is ready for it
+	}
 	for i, name := range names {
 		answers[i] = answers[slices.Index(names, name)]
 	}

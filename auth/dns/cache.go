@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -38,6 +40,8 @@ type CacheOptions struct {
 	NegativeTTL time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
+	// Logger gets an error when the resolver behind panics; default discards.
+	Logger *slog.Logger
 }
 
 // CacheStats counts what a Cache did since it was made, and tells what it holds.
@@ -58,6 +62,7 @@ type Cache struct {
 	methods
 	source  func(ctx context.Context, q question) (reply, error)
 	options CacheOptions
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	entries map[question]*list.Element // of *entry
@@ -99,6 +104,7 @@ func NewCache(r Resolver, o CacheOptions) *Cache {
 	c := &Cache{
 		source:  source(r),
 		options: o,
+		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		entries: make(map[question]*list.Element),
 		recent:  list.New(),
 		flights: make(map[question]*flight),
@@ -131,7 +137,7 @@ func (c *Cache) get(ctx context.Context, q question) (reply, error) {
 	case len(c.flights) >= maxUnderWay:
 		c.stats.Refused++
 		c.mu.Unlock()
-		return reply{ttl: ttlUnknown}, q.fail(ErrTemporary, "too many lookups under way")
+		return reply{ttl: ttlUnknown}, q.fail(ErrBusy, "too many lookups under way")
 	default:
 		f = &flight{done: make(chan struct{})}
 		c.flights[q] = f
@@ -151,12 +157,25 @@ func (c *Cache) get(ctx context.Context, q question) (reply, error) {
 func (c *Cache) fly(ctx context.Context, q question, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	f.out.reply, f.out.err = c.source(ctx, q)
+	f.out = c.look(ctx, q)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, q)
 	c.remember(q, f.out)
 	close(f.done)
+}
+
+// look asks the resolver behind. A panic there is an answer that did not come:
+// nobody else would catch it.
+func (c *Cache) look(ctx context.Context, q question) (out outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.ErrorContext(ctx, "panic in a lookup", "question", q.String(), "panic", p, "stack", string(debug.Stack()))
+			out = outcome{reply{ttl: ttlUnknown}, q.fail(ErrBusy, "panic")}
+		}
+	}()
+	out.reply, out.err = c.source(ctx, q)
+	return out
 }
 
 // remembered returns the outcome that is still good.

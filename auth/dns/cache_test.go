@@ -1,9 +1,11 @@
 package dns
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -156,7 +158,7 @@ func TestCacheBoundsLookupsUnderWay(t *testing.T) {
 		var refused atomic.Int32
 		for i := range maxUnderWay + 5 {
 			wg.Go(func() {
-				if _, _, err := cache.TXT(t.Context(), fmt.Sprintf("n%d.test", i)); errors.Is(err, ErrTemporary) {
+				if _, _, err := cache.TXT(t.Context(), fmt.Sprintf("n%d.test", i)); errors.Is(err, ErrBusy) {
 					refused.Add(1)
 				}
 			})
@@ -222,5 +224,22 @@ func TestCacheInFrontOfClient(t *testing.T) {
 		if got := cache.Stats().Misses; got != step.misses {
 			t.Errorf("after %v: %d misses, want %d", step.wait, got, step.misses)
 		}
+	}
+}
+
+// crashing panics in every lookup.
+type crashing struct{ Resolver }
+
+func (crashing) TXT(context.Context, string) ([]string, bool, error) { panic("boom") }
+
+// A panic behind the cache ends one lookup, not the program.
+func TestCacheSurvivesPanics(t *testing.T) {
+	var log bytes.Buffer
+	c := NewCache(crashing{}, CacheOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, _, err := c.TXT(t.Context(), "a.test"); !errors.Is(err, ErrBusy) || !errors.Is(err, ErrTemporary) {
+		t.Errorf("error = %v", err)
+	}
+	if !strings.Contains(log.String(), "boom") {
+		t.Errorf("log = %q", log.String())
 	}
 }

@@ -23,6 +23,9 @@ var (
 	ErrTemporary = errors.New("name server failure")
 	// ErrTimeout is the ErrTemporary of a server that gave no answer in time.
 	ErrTimeout = fmt.Errorf("%w: time-out", ErrTemporary)
+	// ErrBusy is the ErrTemporary of a lookup that we did not make: too many were
+	// under way. Nobody's name servers are to blame.
+	ErrBusy = fmt.Errorf("%w: not asked", ErrTemporary)
 )
 
 // MX is one mail exchanger of a domain.

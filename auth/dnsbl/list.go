@@ -171,6 +171,8 @@ func (l List) check() error {
 		return fmt.Errorf("weight %d: want %d to %d", l.Weight, -maxWeight, maxWeight)
 	case l.Refuse && l.Weight < 0:
 		return errors.New("a list with negative weight allows, so it cannot refuse")
+	case l.Kind == Domains && l.Weight < 0:
+		return errors.New("an allow list of domains would speak for names that anybody can claim: only lists of addresses have a negative weight")
 	case len(l.Answers) > maxAnswers:
 		return fmt.Errorf("more than %d answers", maxAnswers)
 	}

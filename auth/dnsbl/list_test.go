@@ -26,9 +26,9 @@ func TestParseList(t *testing.T) {
 		{"zen.spamhaus.example weight=5 refuse answers=127.0.0.2-11",
 			dnsbl.List{Zone: "zen.spamhaus.example", Weight: 5, Refuse: true, Answers: []dnsbl.Range{between("127.0.0.2", "127.0.0.11")}},
 			"zen.spamhaus.example weight=5 refuse answers=127.0.0.2-11"},
-		{"dwl.example.org domains weight=-5",
-			dnsbl.List{Zone: "dwl.example.org", Kind: dnsbl.Domains, Weight: -5},
-			"dwl.example.org domains weight=-5"},
+		{"dbl.example.org domains weight=5",
+			dnsbl.List{Zone: "dbl.example.org", Kind: dnsbl.Domains, Weight: 5},
+			"dbl.example.org domains weight=5"},
 		{"wl.example.org answers=127.0.0.0-127.0.255.255 answers=127.1.2.3 answers=127.0.0.1-127.0.0.9 weight=-1000 name=wl",
 			dnsbl.List{Zone: "wl.example.org", Name: "wl", Weight: -1000, Answers: []dnsbl.Range{
 				between("127.0.0.0", "127.0.255.255"), between("127.1.2.3", "127.1.2.3"), between("127.0.0.1", "127.0.0.9")}},
@@ -68,6 +68,7 @@ func TestParseListErrors(t *testing.T) {
 		"bl.example weight=-99999999999999999999":               "whole number",
 		"bl.example weight=5 weight=5":                          "twice",
 		"bl.example refuse refuse":                              "twice",
+		"bl.example domains weight=-1":                          "names that anybody can claim",
 		"bl.example refuse=yes":                                 `unknown word "refuse="`,
 		"bl.example refuse weight=-1":                           "cannot refuse",
 		"bl.example domain":                                     "want domains, refuse, weight=, answers= or name=",
@@ -97,7 +98,7 @@ func TestParseListErrors(t *testing.T) {
 
 func FuzzParseList(f *testing.F) {
 	for _, s := range []string{
-		"zen.spamhaus.example weight=5 refuse answers=127.0.0.2-11", "dwl.example domains weight=-5 name=x",
+		"zen.spamhaus.example weight=5 refuse answers=127.0.0.2-11", "dbl.example domains weight=5 name=x",
 		"a.b answers=127.0.0.2-127.0.1.255 answers=127.0.0.1", "", "bücher.example", "a.b answers=::1",
 	} {
 		f.Add(s)

@@ -160,7 +160,7 @@ func (a *App) wire(ctx context.Context) error {
 	direct := a.parts.Resolver // a record that was just published counts at once
 	if direct == nil {
 		direct = dns.New(dns.Options{Servers: a.cfg.DNS.Servers, Timeout: time.Duration(a.cfg.DNS.Timeout), Observe: a.metrics.DNS.Lookup, Logger: a.log})
-		cache := dns.NewCache(direct, dns.CacheOptions{})
+		cache := dns.NewCache(direct, dns.CacheOptions{Logger: a.log})
 		a.metrics.DNS.Watch(func() metrics.DNSCache { return metrics.DNSCache(cache.Stats()) })
 		a.parts.Resolver = cache
 	}
@@ -177,11 +177,15 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verifier := auth.New(a.parts.Resolver, auth.Options{
-		Lists: a.lists, ListScore: a.cfg.Auth.ListScore,
-		Hostname: a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, UpstreamResults: a.cfg.Auth.UpstreamResults,
-		TempfailOnTemperror: a.cfg.Auth.OnTemperror == "defer", Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
-	})
+	checks := auth.Options{
+		ListScore: a.cfg.Auth.ListScore,
+		Hostname:  a.cfg.Hostname, TrustedSealers: a.cfg.Auth.TrustedSealers, UpstreamResults: a.cfg.Auth.UpstreamResults,
+		OnTemperror: auth.Temperror(a.cfg.Auth.OnTemperror), Now: a.parts.Now, Metrics: a.metrics.Auth, Log: a.log,
+	}
+	if len(lists) > 0 {
+		checks.Lists = a.lists
+	}
+	verifier := auth.New(a.parts.Resolver, checks)
 	a.intake = intake.New(a.Desk, a.db, verifier, intake.Options{
 		MaxMessageBytes: a.cfg.SMTP.MaxSize, Hostname: a.cfg.Hostname, HelpURL: a.cfg.Auth.HelpURL, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
 	})

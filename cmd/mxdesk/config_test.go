@@ -24,7 +24,7 @@ func sample(o option) (text, toml string) {
 			text = "127.0.0.1:1,[::1]:2"
 		}
 		if o.key == "auth.lists" {
-			text = "zen.lists.example weight=5 refuse,dwl.example domains weight=-5"
+			text = "zen.lists.example weight=5 refuse,dbl.example domains weight=5"
 		}
 		if o.key == "auth.upstream_results" || o.key == "auth.trusted_sealers" {
 			text = "mx.example.org,mx2.example.org"

@@ -56,7 +56,7 @@ func (c *Config) validate() (key string, err error) {
 		{"dns.timeout", checkTime(c.DNS.Timeout, 10*time.Millisecond, time.Minute)},
 		{"auth.trusted_sealers", checkSealers(c.Auth.TrustedSealers)},
 		{"auth.policy", checkOneOf(c.Auth.Policy, "enforce", "hold", "annotate")},
-		{"auth.on_temperror", checkOneOf(c.Auth.OnTemperror, "accept", "defer")},
+		{"auth.on_temperror", checkOneOf(c.Auth.OnTemperror, "accept", "policy", "defer")},
 		{"auth.upstream_results", checkUpstreams(c.Auth.UpstreamResults, c.Hostname)},
 		{"auth.lists", checkLists(c.Auth.Lists)},
 		{"auth.list_score", checkBetween(int64(c.Auth.ListScore), 0, 1_000_000)},

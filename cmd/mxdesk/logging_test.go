@@ -56,6 +56,7 @@ var logLines = map[string]string{
 	"not ready for mail":                 "the store or the disk; the sender is told to come again",
 	"page":                               "a page of the agents failed for a reason of ours",
 	"page not delivered":                 "the browser went away",
+	"panic in a lookup":                  "a bug; the mail is answered with 4xx",
 	"panic in delivery":                  "a bug; the sender is told to come again",
 	"panic in the desk":                  "a bug; the sender is told to come again",
 	"queue: TLS did not work, going on in plain text": "opportunistic TLS failed with this host",

@@ -60,7 +60,7 @@ var (
 	replyRelay         = reply{550, smtp.EnhancedCode{5, 7, 1}, "relay-denied", "no relaying"}
 	replyDMARC         = reply{550, smtp.EnhancedCode{5, 7, 26}, "dmarc-reject", "the policy of the From domain asks to refuse this message"}
 	replyDNS           = reply{451, smtp.EnhancedCode{4, 4, 3}, "dns-timeout", "a name server did not answer, try again later"}
-	replyAuthTempError = reply{451, smtp.EnhancedCode{4, 7, 24}, "auth-temperror", "the sender's policy could not be looked up, try again later"}
+	replyAuthTempError = reply{451, smtp.EnhancedCode{4, 7, 0}, "auth-temperror", "the sender's policy could not be looked up, try again later"}
 )
 
 // replyOf is the one place that turns an error of the domain into a reply:

@@ -16,6 +16,9 @@ func refusal(v *ticketing.Verdict, helpURL string) error {
 		e.Kind, e.Message = ticketing.KindDenied, refusalText(v)
 	case ticketing.ActionTempfail:
 		e.Kind, e.Message = ticketing.KindUnavailable, "the sender's domain cannot be checked now, try again later"
+		if e.Reason == ticketing.ReasonVerifierFailed {
+			e.Message = "the message could not be checked here, try again later"
+		}
 	default:
 		return nil
 	}
@@ -44,7 +47,7 @@ func refusalText(v *ticketing.Verdict) string {
 func replyCode(e *ticketing.Error) (code int, enhanced string) {
 	switch {
 	case e.Reason == ticketing.ReasonTempError:
-		return 451, "4.7.24"
+		return 451, "4.7.0"
 	case e.Temporary():
 		return 451, "4.3.0"
 	case e.Reason == ticketing.ReasonDMARCReject:

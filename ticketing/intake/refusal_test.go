@@ -33,8 +33,8 @@ func TestRefusal(t *testing.T) {
 			"the sender is on a block list: see https://list.example/192.0.2.1; see https://desk.example/refused?why=listed", 550, "5.7.1"},
 		{ticketing.ActionReject, ticketing.ReasonListed, "", ticketing.ListsResult{}, "the sender is on a block list", 550, "5.7.1"},
 		{ticketing.ActionTempfail, ticketing.ReasonTempError, help, listed,
-			"the sender's domain cannot be checked now, try again later; see https://desk.example/refused?why=auth-temperror", 451, "4.7.24"},
-		{ticketing.ActionTempfail, ticketing.ReasonVerifierFailed, help, listed, "the sender's domain cannot be checked now, try again later", 451, "4.3.0"},
+			"the sender's domain cannot be checked now, try again later; see https://desk.example/refused?why=auth-temperror", 451, "4.7.0"},
+		{ticketing.ActionTempfail, ticketing.ReasonVerifierFailed, help, listed, "the message could not be checked here, try again later", 451, "4.3.0"},
 	} {
 		v := &ticketing.Verdict{FromDomain: "customer.test", Lists: tt.lists, Verdict: ticketing.Decision{Action: tt.action, Reason: tt.reason}}
 		err := refusal(v, tt.help)
