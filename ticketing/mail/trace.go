@@ -26,12 +26,12 @@ func Forged(name, value, hostname string) bool {
 //
 // https://www.rfc-editor.org/rfc/rfc8601#section-2.5
 func AuthservID(value string) string {
-	id, _, _ := strings.Cut(strings.TrimSpace(dropComments(value)), ";")
-	id = strings.TrimSpace(strings.NewReplacer(`"`, "", `\`, "", "\r\n", " ").Replace(id))
-	if i := strings.IndexAny(id, " \t/"); i >= 0 {
-		id = id[:i]
+	id, _, _ := strings.Cut(dropComments(value), ";")
+	words := strings.FieldsFunc(strings.NewReplacer(`"`, "", `\`, "").Replace(id), func(r rune) bool { return strings.ContainsRune(" \t\r\n/", r) })
+	if len(words) == 0 {
+		return ""
 	}
-	return strings.TrimSuffix(id, ".")
+	return strings.TrimSuffix(words[0], ".")
 }
 
 // dropForged takes the fields out that claim to be ours.

@@ -52,12 +52,13 @@ func TestForgedFieldsAreNotRead(t *testing.T) {
 func FuzzAuthservID(f *testing.F) {
 	f.Add(`"desk\.example" 1 (a (b)) ; spf=pass`)
 	f.Add("desk.example")
+	f.Add("0\u3000 0") // only ASCII white space ends a name
 	f.Fuzz(func(t *testing.T, value string) {
 		id := AuthservID(value)
 		if strings.ContainsAny(id, " \t;/\"\\") {
 			t.Errorf("%q: %q", value, id)
 		}
-		if id != "" && !strings.ContainsAny(id, "()\r\n\v\f\u0085\u00a0") && !Forged("Authentication-Results", id+"; none", id) {
+		if id != "" && !strings.ContainsAny(id, "()") && !Forged("Authentication-Results", id+"; none", id) {
 			t.Errorf("%q is not known as its own name", id)
 		}
 	})
