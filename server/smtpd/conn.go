@@ -44,6 +44,12 @@ type conn struct {
 	// outOfStep is set when an octet of the client's next command was lost.
 	outOfStep bool
 	records   records
+	// ahead is what has been read and not yet passed on: the commands that a
+	// client sends without waiting, or what followed a text. At most readSize
+	// octets and a line.
+	ahead []byte
+	// inStep is set when the last Read ended with a line.
+	inStep bool
 }
 
 // state is how far the end of a connection has come.
@@ -77,9 +83,9 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return g
 }
 
-// Read waits for the client as long as the clock allows. When the time or a
+// receive waits for the client as long as the clock allows. When the time or a
 // budget has run out it tells the client why and closes the connection.
-func (g *conn) Read(p []byte) (int, error) {
+func (g *conn) receive(p []byte) (int, error) {
 	for {
 		stalls, err := g.beginRead()
 		if err != nil {
@@ -100,6 +106,23 @@ func (g *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// takeAhead returns octets that have been put back.
+func (g *conn) takeAhead(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.ahead) == 0 {
+		return 0, nil
+	}
+	if g.state != stateOpen {
+		return 0, net.ErrClosed
+	}
+	n := copy(p, g.ahead)
+	if g.ahead = g.ahead[n:]; len(g.ahead) == 0 {
+		g.ahead = nil // the memory is not kept for an idle client
+	}
+	return n, nil
 }
 
 // beginRead sets the deadline of the next read, or ends the connection. The
@@ -186,7 +209,10 @@ func (g *conn) Write(p []byte) (int, error) {
 		return 0, errors.Join(net.ErrClosed, g.Close())
 	}
 	if !g.secure && isGoAhead(p) {
-		g.secure, g.out = true, nil
+		// What came before the handshake is not to be taken for part of it.
+		//
+		// https://www.rfc-editor.org/rfc/rfc3207#section-4.2
+		g.secure, g.out, g.ahead = true, nil, nil
 		g.clock.enter(phaseHandshake, time.Now())
 	}
 	g.counts.junk++

@@ -20,6 +20,8 @@ const readSize = 32 << 10
 // Data receives a message and delivers it. The result is always a bare
 // *smtp.SMTPError, also for 250 (traps S6 and S18).
 func (t *session) Data(r io.Reader) error {
+	r, skip := t.text(r)
+	defer skip()
 	txn, message, failed := t.receive(r)
 	if failed != nil {
 		return failed

@@ -12,6 +12,8 @@ import (
 //
 // https://www.rfc-editor.org/rfc/rfc2033#section-4.2
 func (t *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
+	r, skip := t.text(r)
+	defer skip()
 	txn, message, failed := t.receive(r)
 	if failed != nil {
 		return failed // go-smtp says it to every recipient

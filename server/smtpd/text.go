@@ -1,0 +1,71 @@
+package smtpd
+
+import "io"
+
+// endOfText is what go-smtp finds where we have read the text ourselves.
+var endOfText = []byte(".\r\n")
+
+// text is the message after DATA, read from the guard itself: go-smtp would
+// take it octet by octet. Read wants room for two octets.
+type text struct {
+	guard *conn
+	dots  unstuffer
+	cr    bool // a CR is to be given to dots once more
+	ended bool
+}
+
+// text returns a reader of the message in place of go-smtp's, and what to do
+// before go-smtp goes on. It is go-smtp's for BDAT, below TLS, and when go-smtp
+// has read beyond the line of the command.
+func (t *session) text(theirs io.Reader) (ours io.Reader, skip func()) {
+	_, chunked := theirs.(*io.PipeReader)
+	if chunked || t.secure || !t.guard.holdsNothing() {
+		return theirs, func() {}
+	}
+	x := &text{guard: t.guard}
+	return x, x.skip
+}
+
+// Read returns octets of the message, and io.EOF behind its end.
+func (x *text) Read(p []byte) (int, error) {
+	for !x.ended {
+		held := 0
+		if x.cr {
+			p[0], held = '\r', 1
+		}
+		n, err := x.guard.take(p[held:])
+		if n == 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, err
+		}
+		var kept, rest []byte
+		kept, rest, x.ended = x.dots.next(p[:held+n])
+		x.cr = !x.ended && len(rest) > 0
+		if x.ended {
+			x.guard.putBack(endOfText, rest)
+		}
+		if len(kept) > 0 {
+			return len(kept), nil
+		}
+	}
+	return 0, io.EOF
+}
+
+// skip reads what is left of a text that is not wanted, as go-smtp goes on
+// behind it.
+func (x *text) skip() {
+	if x.ended {
+		return
+	}
+	x.guard.enter(phaseData)
+	defer x.guard.enter(phaseCommand)
+	buf := x.guard.srv.buffers.Get().(*[readSize]byte)
+	defer x.guard.srv.buffers.Put(buf)
+	for {
+		if _, err := x.Read(buf[:]); err != nil && !isStall(err) {
+			return
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package smtpd
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What a client sends may come in any pieces: the commands before and behind a
+// text are commands, the text is text.
+func TestTextInPieces(t *testing.T) {
+	const stream = "MAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nDATA\r\nSubject: 1\r\n\r\n..one\r\n.\r\n" +
+		"NOOP\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nDATA\r\nSubject: 2\r\n\r\nQUIT\r\n.\r\nVRFY x\r\nQUIT\r\n"
+	for _, n := range []int{1, 2, 3, 7, 50, len(stream)} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, quick())
+			c := w.dial(stranger)
+			c.hello()
+			for p := stream; p != ""; p = p[min(n, len(p)):] {
+				c.send(p[:min(n, len(p))])
+				if n > 3 {
+					time.Sleep(stallAfter)
+				}
+			}
+			for _, want := range []string{"250 ", "250 ", "354 ", "250 2.6.0 ", "250 ", "250 ", "250 ", "354 ", "250 2.6.0 ", "252 ", "221 "} {
+				c.want(want)
+			}
+			got := w.desk.got()
+			if len(got) != 2 || got[0].text != "Subject: 1\r\n\r\n.one\r\n" || got[1].text != "Subject: 2\r\n\r\nQUIT\r\n" {
+				t.Errorf("in pieces of %d: %+v", n, got)
+			}
+		})
+	}
+}
+
+// A refused text is read to its end, and the session goes on behind it; what it
+// has in it is not taken for commands.
+func TestTextRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"too large": "Subject: x\r\n\r\n" + strings.Repeat("QUIT\r\n", 4000),
+		"header":    strings.Repeat("QUIT: x\r\n", 4000),
+		"line":      "Subject: x\r\n\r\n" + strings.Repeat("x", 9000) + "\r\nQUIT\r\n",
+	} {
+		for _, way := range []string{"smtp", "lmtp"} {
+			t.Run(way+" "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					o := quick()
+					o.MaxMessageBytes, o.MaxHeaderFields, o.MaxLineBytes, o.LMTP = 20000, 100, 8000, way == "lmtp"
+					w := newWorld(t, o)
+					c := w.dial(stranger)
+					c.want("220 ")
+					c.do(map[bool]string{true: "LHLO", false: "EHLO"}[o.LMTP]+" client.test", "250 ")
+					c.data()
+					c.send(text)
+					time.Sleep(2 * stallAfter)
+					c.send("more\r\n.\r\nNOOP\r\n")
+					c.want("55")
+					c.want("250 ")
+					c.data()
+					c.send("Subject: y\r\n\r\n.\r\n")
+					c.want("250 2.6.0 ")
+					if got := w.desk.got(); len(got) != 1 || got[0].text != "Subject: y\r\n\r\n" {
+						t.Errorf("%+v", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A text behind a chunk that go-smtp has read ahead is still the same text.
+func TestTextBehindChunk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.envelope()
+		chunk := "Subject: 1\r\n\r\none\r\n"
+		c.send(fmt.Sprintf("BDAT %d LAST\r\n%sMAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nDATA\r\nSubject: 2\r\n\r\n..two", len(chunk), chunk))
+		time.Sleep(stallAfter)
+		c.send("\r\n.\r\nNOOP\r\n")
+		for _, want := range []string{"250 2.6.0 ", "250 ", "250 ", "354 ", "250 2.6.0 ", "250 2.0.0"} {
+			c.want(want)
+		}
+		got := w.desk.got()
+		if len(got) != 2 || got[0].text != chunk || got[1].text != "Subject: 2\r\n\r\n.two\r\n" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// The end of the stream is not the end of a text.
+func TestTextCutShort(t *testing.T) {
+	for _, end := range []string{"", "\r\n", "\r\n.", "\r\n.\r"} {
+		bubble(t, func(t *testing.T) {
+			w, c := open(t, quick())
+			c.data()
+			c.send("Subject: x\r\n\r\nbody" + end)
+			_ = c.conn.Close()
+			time.Sleep(time.Minute)
+			if got := w.desk.got(); len(got) != 0 {
+				t.Errorf("%q: taken %+v", end, got)
+			}
+		})
+	}
+}
