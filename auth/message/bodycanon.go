@@ -1,5 +1,7 @@
 package message
 
+import "bytes"
+
 // bodyBuffer is how many canonical bytes are gathered for the hash.
 const bodyBuffer = 16 << 10
 
@@ -26,43 +28,69 @@ func (b *body) reset() {
 
 func (b *body) write(p []byte) {
 	for len(p) > 0 {
-		n := lineLength(p)
-		if n > 0 {
-			b.line(p[:n])
-			p = p[n:]
-			continue
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			b.part(p)
+			return
 		}
-		if p[0] == '\n' {
-			b.endLine()
-		} else {
+		b.part(p[:end])
+		b.endLine()
+		p = p[end+1:]
+	}
+}
+
+// part takes a piece of a line. A CR is held back: it may belong to the line's end.
+func (b *body) part(p []byte) {
+	for len(p) > 0 {
+		text, _, cr := bytes.Cut(p, []byte{'\r'})
+		p = p[len(text):]
+		for n := 0; len(text) > 0; text = text[n:] {
+			n = min(len(text), bodyBuffer/2)
+			b.text(text[:n])
+		}
+		if cr {
 			b.endCR()
-			b.cr = true
+			b.cr, p = true, p[1:]
 		}
-		p = p[1:]
 	}
 }
 
-// lineLength returns how many bytes stand before the next CR or LF, at most
-// half a buffer.
-func lineLength(p []byte) int {
-	p = p[:min(len(p), bodyBuffer/2)]
-	for i, c := range p {
-		if c <= '\r' && (c == '\r' || c == '\n') {
-			return i
-		}
-	}
-	return len(p)
-}
-
-// line writes a piece of a line.
-func (b *body) line(p []byte) {
+// text writes a piece without line ends, of half a buffer at most.
+func (b *body) text(p []byte) {
 	b.endCR()
-	if b.digest.canon == Simple {
+	switch {
+	case b.digest.canon == Simple:
 		b.begin()
 		b.reserve(len(p))
 		b.out = append(b.out, p...)
-		return
+	case isReduced(p) && !(b.space && p[0] == ' '):
+		b.reduced(p)
+	default:
+		b.reduce(p)
 	}
+}
+
+// isReduced tells that white space within p is single spaces already.
+func isReduced(p []byte) bool {
+	return bytes.IndexByte(p, '\t') < 0 && !bytes.Contains(p, []byte("  "))
+}
+
+// reduced writes text as it is. A space at its end waits for what follows.
+func (b *body) reduced(p []byte) {
+	text := bytes.TrimSuffix(p, []byte{' '})
+	if len(text) > 0 {
+		b.begin()
+		b.reserve(len(text) + 1)
+		if b.space {
+			b.out = append(b.out, ' ')
+		}
+		b.out = append(b.out, text...)
+	}
+	b.space = len(text) < len(p) || b.space && len(text) == 0
+}
+
+// reduce writes text with one space for each run of white space.
+func (b *body) reduce(p []byte) {
 	// The piece takes no more room than it has bytes, and one for white space
 	// before it.
 	b.reserve(len(p) + 1)
