@@ -57,15 +57,17 @@ func (g *conn) firstLine(p []byte) int {
 
 // cut returns how many octets go-smtp gets at a time. The lock is held.
 func (g *conn) cut(p []byte) int {
-	g.inStep = false
+	begins := g.inStep
+	g.inStep, g.batch = false, false
 	if g.secure || g.clock.phase == phaseChunks {
 		return len(p)
 	}
 	i := bytes.IndexByte(p, '\n')
-	if g.inStep = i >= 0; g.inStep {
-		return i + 1
+	if i < 0 {
+		return len(p)
 	}
-	return len(p)
+	g.inStep, g.batch = true, begins && mayBatch(p)
+	return i + 1
 }
 
 // holdsNothing tells whether go-smtp has got nothing behind the line it has read

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,8 +47,10 @@ type conn struct {
 	// client sends without waiting, or what followed a text. At most readSize
 	// octets and a line.
 	ahead []byte
-	// inStep is set when the last Read ended with a line.
-	inStep bool
+	// inStep is set when the last Read ended with a line; batch when that was a
+	// command whose reply may wait for those of the next.
+	inStep, batch bool
+	replies       []byte // not sent yet
 }
 
 // state is how far the end of a connection has come.
@@ -83,9 +84,12 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return g
 }
 
-// receive waits for the client as long as the clock allows. When the time or a
+// receive sends the replies that have been kept and waits for the client as long as the clock allows. When the time or a
 // budget has run out it tells the client why and closes the connection.
 func (g *conn) receive(p []byte) (int, error) {
+	if err := g.send(nil); err != nil {
+		return 0, err
+	}
 	for {
 		stalls, err := g.beginRead()
 		if err != nil {
@@ -188,42 +192,6 @@ func (g *conn) endRead(p []byte, err error, took time.Duration) {
 	}
 }
 
-// Write sends a reply, or TLS records. Before the first one the client has to
-// pass open.
-func (g *conn) Write(p []byte) (int, error) {
-	if !g.opened {
-		g.opened = true
-		if last := g.open(); last != nil {
-			g.end(*last, g.id)
-			return 0, net.ErrClosed
-		}
-	}
-	g.mu.Lock()
-	if g.state == stateClosed {
-		g.mu.Unlock()
-		return 0, net.ErrClosed
-	}
-	if g.secure && !isRecord(p) {
-		// go-smtp goes on in plain text after a failed handshake (trap S21).
-		g.mu.Unlock()
-		return 0, errors.Join(net.ErrClosed, g.Close())
-	}
-	if !g.secure && isGoAhead(p) {
-		// What came before the handshake is not to be taken for part of it.
-		//
-		// https://www.rfc-editor.org/rfc/rfc3207#section-4.2
-		g.secure, g.out, g.ahead = true, nil, nil
-		g.clock.enter(phaseHandshake, time.Now())
-	}
-	g.counts.junk++
-	err := g.raw.SetWriteDeadline(time.Now().Add(g.o.WriteTimeout))
-	g.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	return g.raw.Write(p)
-}
-
 // end tells the client its last words, where that is possible, with the id to
 // look them up by, and closes the connection. The client gets lingerTime to read them. Only the first call of
 // end or Close does anything.
@@ -234,12 +202,13 @@ func (g *conn) end(r reply, id string) {
 		return
 	}
 	g.state = stateEnding
-	out := g.out
+	out, words := g.out, append(g.replies, r.line(id)...)
+	g.replies = nil
 	g.mu.Unlock()
 	g.cancel()
 	if out != nil {
 		_ = g.raw.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = io.WriteString(out, r.line(id))
+		_, _ = out.Write(words)
 	}
 	g.mu.Lock()
 	g.state = stateClosed
@@ -355,9 +324,4 @@ func (g *conn) SetWriteDeadline(time.Time) error { return nil }
 func isTimeout(err error) bool {
 	e, ok := errors.AsType[net.Error](err)
 	return ok && e.Timeout()
-}
-
-// isGoAhead recognises go-smtp's answer to STARTTLS.
-func isGoAhead(p []byte) bool {
-	return strings.HasPrefix(string(p), "220 2.0.0 Ready to start TLS")
 }
