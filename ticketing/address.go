@@ -22,6 +22,9 @@ const (
 // reasonRevoked refuses the reply address of somebody who left the ticket.
 const reasonRevoked = "token-revoked"
 
+// reasonRelay refuses what is not for a domain that is served.
+const reasonRelay = "relay-denied"
+
 // maxLocal is the longest local part.
 // https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1
 const maxLocal = 64
@@ -96,7 +99,7 @@ func (d *Desk) Route(ctx context.Context, rcpt string) (Route, error) {
 	}
 	var route Route
 	err := d.db.View(ctx, func(r store.Reader) (err error) {
-		route, err = routeIn(r, local, domain)
+		route, err = d.routes.find(r, local, domain)
 		return err
 	})
 	return route, storeError(err)
@@ -105,19 +108,7 @@ func (d *Desk) Route(ctx context.Context, rcpt string) (Route, error) {
 // Owns tells whether an address is one of the desk's own, also one that takes
 // mail no more.
 func (d *Desk) Owns(ctx context.Context, addr string) (bool, error) {
-	return view(ctx, d, func(r store.Reader) (bool, error) { return ownAddress(r, addr) })
-}
-
-func ownAddress(r store.Reader, addr string) (bool, error) {
-	local, domain, ok := splitAddress(addr)
-	if !ok {
-		return false, nil
-	}
-	_, err := routeIn(r, local, domain)
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Reason == reasonRevoked, nil
-	}
-	return err == nil, err
+	return view(ctx, d, func(r store.Reader) (bool, error) { return d.routes.own(r, addr) })
 }
 
 func routeIn(r store.Reader, local, domain string) (Route, error) {
@@ -126,7 +117,7 @@ func routeIn(r store.Reader, local, domain string) (Route, error) {
 		return Route{}, err
 	}
 	if served == nil {
-		return Route{}, errorf(KindDenied, "relay-denied", "mail for %s is not taken here", domain)
+		return Route{}, errorf(KindDenied, reasonRelay, "mail for %s is not taken here", domain)
 	}
 	base, tag, tagged := strings.Cut(local, "+")
 	if tagged {

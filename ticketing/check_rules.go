@@ -137,7 +137,7 @@ func checkMeta(c *Checking, row Row) error {
 			}
 			return nil
 		})(c, row)
-	case projectSeqKey():
+	case projectSeqKey(), routingKey():
 		return ruled(checkCounter)(c, row)
 	}
 	c.Bad(row.Key, "is of no known kind")

@@ -157,7 +157,8 @@ func TestEveryMissingRowIsMissed(t *testing.T) {
 		}
 		first := strings.HasPrefix(i.Key.String(), "store/feed/1") // as if trimmed
 		// An entry that led to nothing, a name of a project before, are known to themselves only.
-		if may[kind] || first || kind == "journal" {
+		// How often routing has changed matters to a desk that is open only.
+		if may[kind] || first || kind == "journal" || i.Key == store.K("meta", "routing") {
 			continue
 		}
 		t.Errorf("nobody misses %v", i.Key)

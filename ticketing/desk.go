@@ -22,6 +22,7 @@ type Desk struct {
 	defaultPolicy Policy
 	copy          func(ctx context.Context, schema int) error
 	layout        []Upgrade
+	routes        routes
 }
 
 // Options of a Desk. The zero value is ready for production.
@@ -67,7 +68,14 @@ func (d *Desk) draw() func() *Draw {
 }
 
 func (d *Desk) update(ctx context.Context, f func(store.Tx) error) error {
-	return storeError(d.db.Update(ctx, f))
+	return storeError(d.db.Update(ctx, func(tx store.Tx) error {
+		t := &routingTx{Tx: tx}
+		if err := f(t); err != nil || !t.changed {
+			return err
+		}
+		_, err := next(tx, routingKey())
+		return err
+	}))
 }
 
 func view[T any](ctx context.Context, d *Desk, f func(store.Reader) (T, error)) (out T, err error) {

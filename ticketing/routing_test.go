@@ -1,6 +1,7 @@
 package ticketing_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -270,5 +271,44 @@ func TestRemovedPersonDoesNotComeBackByThemselves(t *testing.T) {
 	th := w.thread("support#1")
 	if e := th.Entries[len(th.Entries)-1]; e.Kind != ticketing.CommentInternal || len(th.Participants) != 1 {
 		t.Errorf("comment is %s, %d participants", e.Kind, len(th.Participants))
+	}
+}
+
+// What is remembered of addresses must never show: a desk that has just been
+// opened sees the same.
+func TestRoutesAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	ctx := t.Context()
+	addresses := []string{
+		"support@desk.test", "help@other.test", "new@other.test", "new@desk.test", "support+new@desk.test", "support+x@desk.test",
+		"postmaster@other.test", "any@other.test", "any@elsewhere.test", "new+a@other.test",
+	}
+	steps := []func() error{
+		func() error { return nil },
+		func() error { _, err := w.AddDomain(ctx, "other.test"); return err },
+		func() error { return w.AddAlias(ctx, "support", "help@other.test") },
+		func() error { _, err := w.CreateProject(ctx, "new", []string{"new@other.test"}); return err },
+		func() error { return w.RemoveAlias(ctx, "help@other.test") },
+		func() error { return w.RemoveAlias(ctx, "support@desk.test") },
+		func() error { return w.RemoveAlias(ctx, "new@other.test") },
+		func() error { return w.RemoveDomain(ctx, "other.test") },
+	}
+	for i, step := range steps {
+		w.ok(nil, step())
+		fresh := ticketing.New(w.db, ticketing.Options{})
+		for _, a := range addresses {
+			for range 2 { // found out, then remembered
+				got, gotErr := w.Route(ctx, a)
+				want, wantErr := fresh.Route(ctx, a)
+				if got != want || fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
+					t.Errorf("step %d, %s: %+v %v, want %+v %v", i, a, got, gotErr, want, wantErr)
+				}
+				own, err := w.Owns(ctx, a)
+				if ownFresh, errFresh := fresh.Owns(ctx, a); own != ownFresh || err != nil || errFresh != nil {
+					t.Errorf("step %d: %s is own: %v, want %v, %v, %v", i, a, own, ownFresh, err, errFresh)
+				}
+			}
+		}
 	}
 }
