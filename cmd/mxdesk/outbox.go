@@ -24,8 +24,10 @@ func newOutbox(desk *ticketing.Desk, db *store.DB) *outbox {
 // Wake is signalled when copies were added or changed.
 func (o *outbox) Wake() <-chan struct{} { return o.wake }
 
-// pollFeed is how often the feed is read without a hint.
-const pollFeed = 30 * time.Second
+const (
+	pollFeed  = 30 * time.Second      // how often the feed is read without a hint
+	feedPause = 20 * time.Millisecond // between readings, while every commit is a hint
+)
 
 // run follows the change feed until ctx ends.
 func (o *outbox) run(ctx context.Context) {
@@ -55,6 +57,11 @@ func (o *outbox) run(ctx context.Context) {
 				o.signal()
 				break
 			}
+		}
+		select {
+		case <-time.After(feedPause):
+		case <-ctx.Done():
+			return
 		}
 	}
 }

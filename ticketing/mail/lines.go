@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"sync"
 )
 
 const (
@@ -29,14 +30,25 @@ type lineReader struct {
 	hasHeld bool
 }
 
+// lineBuffers lends the buffers of lineReaders.
+var lineBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, lineBuffer) }}
+
+// newLineReader begins a mail. The reader is to be given back with release.
 func newLineReader(r io.ReaderAt, size int64) *lineReader {
-	buf := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(min(max(size+1, 64), lineBuffer)))
+	buf := lineBuffers.Get().(*bufio.Reader)
+	buf.Reset(io.NewSectionReader(r, 0, size))
 	head, _ := buf.Peek(int(min(size, sniffLength)))
 	end := byte('\n')
 	if i := bytes.IndexByte(head, '\r'); !bytes.Contains(head, []byte{'\n'}) && i >= 0 && (i < len(head)-1 || size == int64(len(head))) {
 		end = '\r'
 	}
 	return &lineReader{buf: buf, end: end}
+}
+
+func (l *lineReader) release() {
+	l.buf.Reset(nil)
+	lineBuffers.Put(l.buf)
+	l.buf = nil
 }
 
 // next returns the next line; ok is false at the end of the mail.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // parsed is a mail whose structure is known: the tree of its parts.
@@ -42,13 +43,16 @@ func (p *part) open() io.Reader {
 	return decode(io.NewSectionReader(p.raw, p.offset, p.length), p.encoding)
 }
 
-// bytes returns the decoded octets of the body, at most maxText.
-func (p *part) bytes() []byte {
-	var out bytes.Buffer
+// read appends the decoded octets of the body to out, at most maxText.
+func (p *part) read(out *bytes.Buffer) {
 	out.Grow(int(min(p.length, p.maxText)) + bytes.MinRead) // decoding makes nothing longer
 	_, _ = out.ReadFrom(io.LimitReader(p.open(), p.maxText))
-	return out.Bytes()
 }
+
+// keptText is the largest buffer that is kept for the next text.
+const keptText = 256 << 10
+
+var textBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // text returns the decoded body as UTF-8 with LF line ends and without NUL,
 // at most as long as Options.MaxTextBytes allows.
@@ -61,7 +65,15 @@ func (p *part) text() string {
 }
 
 func (p *part) readText() string {
-	data := withoutFiles(p.bytes(), p.uuFiles)
+	buf := textBuffers.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= keptText {
+			buf.Reset()
+			textBuffers.Put(buf)
+		}
+	}()
+	p.read(buf)
+	data := withoutFiles(buf.Bytes(), p.uuFiles)
 	text := bodyText(data, p.params["charset"], p.mediaType == "text/html")
 	if isEnriched(p.mediaType) {
 		return enrichedText(text)
@@ -112,6 +124,7 @@ type walker struct {
 func walk(raw io.ReaderAt, size int64, o Options) *parsed {
 	o = o.withDefaults()
 	w := &walker{lines: newLineReader(raw, size), raw: raw, size: size, opts: o}
+	defer w.lines.release()
 	w.skipLeading()
 	root := &part{path: "1", raw: raw, maxText: o.MaxTextBytes}
 	w.part(root, "text/plain")

@@ -22,10 +22,12 @@ type Folder struct {
 	sync func(*os.File) error // syncData, or a test's
 
 	// Held in this order where more than one is needed.
-	appendMu  sync.Mutex // one writer at a time, held while it writes
+	appendMu  sync.Mutex // one writer at a time, held while it writes; buffer is its
 	syncMu    sync.Mutex // one sync at a time, held while it runs
 	compactMu sync.Mutex // one compaction at a time; never taken inside the others
 	mu        sync.Mutex // the fields below, never held over input or output
+
+	buffer []byte // of the next group
 
 	active   *segment
 	sizes    map[uint64]int64     // bytes of every segment, the active one included

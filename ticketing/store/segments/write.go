@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"syscall"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -46,7 +47,8 @@ func (f *Folder) append(ctx context.Context, blobs []store.BlobSource) ([]store.
 		return nil, 0, err
 	}
 	seg := f.active
-	w := groupWriter{file: seg.file, offset: seg.size, buf: make([]byte, 0, min(total, bufferBytes))}
+	w := groupWriter{file: seg.file, offset: seg.size, buf: slices.Grow(f.buffer[:0], int(min(total, bufferBytes)))}
+	defer func() { f.buffer = w.buf }()
 	places := make([]store.Place, len(blobs))
 	for i, b := range blobs {
 		places[i] = store.Place{Segment: seg.number, Offset: w.offset + int64(len(w.buf))}
