@@ -1,5 +1,5 @@
 # Everything here runs from a clean checkout; `make test` is what CI runs.
-.PHONY: all build test lint ring12 ring3 fuzz soak conformance bench bench-big bench-auth dist
+.PHONY: all build test lint ring12 ring3 fuzz soak conformance bench bench-big bench-auth dist service
 
 ROUNDS  ?= 3
 
@@ -37,6 +37,11 @@ fuzz:
 # Debian packages and tarballs for both architectures in dist/.
 dist:
 	cmd/mxdesk/package/build dist
+
+# The Debian package under a systemd of its own, in a container: three minutes,
+# needs root, debootstrap and systemd-container.
+service:
+	.ci/check-service
 
 # The suites of other projects, as one table: docs/conformance.md has the same.
 conformance:

@@ -38,7 +38,7 @@ func (e *Env) call(name string, req any, each func(line []byte) error) error {
 	}
 	resp, err := client.Do(r)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return exitf(exitNoDesk, "no server is running on %s: start one with \"mxdesk serve\", or name its folder with --data", cfg.Data)
+		return exitf(exitNoDesk, "no server is running on %s: start one with \"mxdesk serve\", or name its folder with --data%s", cfg.Data, e.elsewhere())
 	}
 	if errors.Is(err, os.ErrPermission) {
 		return exitf(exitIO, "the server on %s belongs to another user: run this as that user or as root", cfg.Data)

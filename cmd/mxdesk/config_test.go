@@ -223,3 +223,33 @@ func TestWhoIsBelieved(t *testing.T) {
 		}
 	}
 }
+
+// The machine's own file is for those who name neither a file nor a folder, and
+// may read it.
+func TestSystemConfig(t *testing.T) {
+	system := writeText(t, filepath.Join(t.TempDir(), "mxdesk.toml"), "hostname = \"system.example.org\"\ndata = \"/var/lib/mxdesk\"\n")
+	other := writeText(t, filepath.Join(t.TempDir(), "mxdesk.toml"), "hostname = \"other.example.org\"\n")
+	none := filepath.Join(t.TempDir(), "none.toml")
+	for _, tc := range []struct {
+		system string
+		env    map[string]string
+		args   []string
+		want   string // hostname
+	}{
+		{system: system, want: "system.example.org"},
+		{system: system, args: []string{"--config", other}, want: "other.example.org"},
+		{system: system, args: []string{"--data", "here"}},
+		{system: system, env: map[string]string{"MXDESK_DATA": "here"}},
+		{system: none},
+		{system: ""},
+	} {
+		var out, errs bytes.Buffer
+		e := &Env{Ctx: t.Context(), Stdout: &out, Stderr: &errs, Getenv: func(name string) string { return tc.env[name] }, SystemConfig: tc.system}
+		if code := run(e, append(tc.args, "config", "print")); code != exitOK {
+			t.Fatalf("%+v: exit %d: %s", tc, code, &errs)
+		}
+		if got := strings.Contains(out.String(), tc.want); !got || tc.want == "" && strings.Contains(out.String(), "example.org") {
+			t.Errorf("%+v: %s", tc, &out)
+		}
+	}
+}

@@ -82,7 +82,7 @@ func (e *Env) reachLocal(cfg Config) (*reached, error) {
 	folder := filepath.Join(cfg.Data, storeFolder)
 	info, err := os.Stat(folder)
 	if err != nil {
-		return nil, exitf(exitIO, "no server is running on %s, and there is no store in it: name the data folder with --data or --config, as for serve (%w)", cfg.Data, err)
+		return nil, exitf(exitIO, "no server is running on %s, and there is no store in it: name the data folder with --data or --config, as for serve%s (%w)", cfg.Data, e.elsewhere(), err)
 	}
 	if err := ownFolder(info, folder); err != nil {
 		return nil, err

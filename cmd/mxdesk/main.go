@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	e := &Env{Ctx: context.Background(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ()}
+	e := &Env{Ctx: context.Background(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(), SystemConfig: "/etc/mxdesk.toml"}
 	os.Exit(run(e, os.Args[1:]))
 }
 
@@ -26,12 +26,13 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Environ        []string // all of it
+	SystemConfig   string   // read where neither a file nor a data folder is named; "" for none
 	Global         Global
 }
 
 // Global are the flags of every command.
 type Global struct {
-	Config string   `help:"Read settings from this TOML file." placeholder:"FILE" env:"MXDESK_CONFIG"`
+	Config string   `help:"Read settings from this TOML file; without it and --data, from /etc/mxdesk.toml if you may read that." placeholder:"FILE" env:"MXDESK_CONFIG"`
 	Data   string   `help:"Folder that holds everything mxdesk keeps." placeholder:"DIR"`
 	Set    []string `help:"Set one key, for example --set queue.relay=mx. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
 	JSON   bool     `help:"Write one JSON object per line."`
@@ -163,11 +164,39 @@ var errSaid = errors.New("said")
 
 // settings loads the configuration that the flags and the environment name.
 func (e *Env) settings() (Config, error) {
-	c, err := LoadConfig(Sources{File: e.Global.Config, Env: e.Getenv, Set: e.Global.Set, Data: e.Global.Data})
+	c, err := LoadConfig(Sources{File: e.configFile(), Env: e.Getenv, Set: e.Global.Set, Data: e.Global.Data})
 	if err != nil {
 		return c, &exitError{code: exitUsage, err: err}
 	}
 	return c, nil
+}
+
+// configFile is the TOML file to read, "" for none. The machine's own is passed
+// over by those who may not read it: not all commands need it.
+func (e *Env) configFile() string {
+	if e.Global.Config != "" || e.namesData() || !canRead(e.SystemConfig) {
+		return e.Global.Config
+	}
+	return e.SystemConfig
+}
+
+// namesData tells whether the data folder was named outside of a file.
+func (e *Env) namesData() bool { return e.Global.Data != "" || e.Getenv("MXDESK_DATA") != "" }
+
+func canRead(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// elsewhere is what else to say to somebody for whom no server was found.
+func (e *Env) elsewhere() string {
+	if _, err := os.Stat(e.SystemConfig); err != nil || e.Global.Config != "" || e.namesData() || canRead(e.SystemConfig) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s is not yours to read: as root or the user mxdesk you would reach its server)", e.SystemConfig)
 }
 
 // VersionCmd prints the version.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestRealDist builds the Debian package as "make dist" does, unpacks it, and
@@ -150,6 +152,37 @@ func serveInstalled(t *testing.T, root string) {
 		t.Errorf("exit %d", code)
 	}
 	checkCalls(t, readFile(t, calls))
+	checkAbort(t, d)
+}
+
+// checkAbort hangs up on the server as the watchdog does: the unit must take
+// that for a failure, after which it starts again.
+func checkAbort(t *testing.T, d *desk) {
+	unit := readFile(t, "package/mxdesk.service")
+	values := func(key string) (all []string) {
+		for _, m := range regexp.MustCompile(`(?m)^`+key+`=(.*)$`).FindAllStringSubmatch(unit, -1) {
+			all = append(all, strings.Fields(m[1])...)
+		}
+		return all
+	}
+	var sig syscall.Signal
+	for n := syscall.Signal(1); n < 32; n++ {
+		if name := unix.SignalName(n); len(values("WatchdogSignal")) == 1 && name == values("WatchdogSignal")[0] {
+			sig = n
+		}
+	}
+	if err := os.RemoveAll(d.Data); err != nil { // it belongs to somebody else
+		t.Fatal(err)
+	}
+	d.run("env", append(values("Environment"), d.bin, "serve", "--config", d.config()))
+	d.waitReady()
+	code := d.stop(sig)
+	if text := d.log.String(); !strings.Contains(text, "goroutine ") {
+		t.Errorf("no stacks after %s: %s", sig, tail(text, 500))
+	}
+	if slices.Contains(values("RestartPreventExitStatus"), fmt.Sprint(code)) {
+		t.Errorf("after %s the server ends with %d, after which it is not started again", sig, code)
+	}
 }
 
 // lowAddr is a free address whose port only the privileged may take.
