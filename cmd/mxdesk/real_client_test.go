@@ -20,17 +20,23 @@ type client struct {
 // dial connects and reads the greeting; lmtp says which of the two words of
 // welcome is used.
 func dial(addr string, lmtp bool) (*client, error) {
-	conn, err := net.DialTimeout(network(addr), addr, 5*time.Second)
+	// A connection that the system completes while the server is killed may get
+	// no reset: only a probe finds out.
+	d := net.Dialer{Timeout: 5 * time.Second, KeepAlive: time.Second}
+	conn, err := d.Dial(network(addr), addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &client{conn: conn, text: textproto.NewReader(bufio.NewReader(conn)), lmtp: lmtp}
 	conn.SetDeadline(time.Now().Add(time.Minute))
-	if _, err := c.reply(); err != nil {
+	if _, err = c.reply(); err == nil {
+		err = c.hello()
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
-	return c, c.hello()
+	return c, nil
 }
 
 func (c *client) close() { c.conn.Close() }
