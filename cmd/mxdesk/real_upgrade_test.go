@@ -16,7 +16,8 @@ import (
 // it holds is what an upgrade that was left alone makes of it.
 func TestRealKillUpgrade(t *testing.T) {
 	bin := needs(t)
-	want := ""
+	want, took := "", time.Duration(0)
+	kills, amid := 0, 0
 	for i := range rounds() + 1 {
 		d := newDesk(t, bin, "")
 		d.Data = unpackDesk(t, "schema-1")
@@ -24,11 +25,16 @@ func TestRealKillUpgrade(t *testing.T) {
 		if i > 0 {
 			for range 1 + rand.IntN(3) {
 				d.run(d.bin, append([]string{"serve", "--config", d.config()}, d.Flags...))
-				pause(20*time.Millisecond, 250*time.Millisecond)
+				pause(0, took)
 				d.stop(syscall.SIGKILL)
+				if kills++; !strings.HasSuffix(d.out.String(), "\nready\n") {
+					amid++
+				}
 			}
 		}
+		began := time.Now()
 		d.start()
+		took = max(took, time.Since(began))
 		d.stop(syscall.SIGTERM)
 		got := d.verify(d.Data).Counts
 		// Times are as long as their fractions: octets of keys are not compared.
@@ -47,4 +53,5 @@ func TestRealKillUpgrade(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("%d kills, %d before the server was ready", kills, amid)
 }
