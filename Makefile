@@ -23,12 +23,14 @@ ring3:
 	.ci/install
 	ROUNDS=$(ROUNDS) MINUTES=1 go test -count=1 -timeout 20m -run 'TestReal' -v ./cmd/mxdesk/...
 
-# The faults of ring 3 for many rounds each: make soak ROUNDS=100, or for a time
-# that they share: make soak ROUNDS=1000 MINUTES=60. It ends with a table for
-# docs/proof.md.
+# The faults of ring 3 for ROUNDS each, of which the table takes MINUTES at most;
+# with RUN those that have it in their names: make soak RUN=kill ROUNDS=200
+# MINUTES=50. The table for docs/proof.md comes after an interrupt, too. Then the
+# kills of an upgrade and of a collection, ROUNDS each.
 soak:
 	.ci/install
-	ROUNDS=$(ROUNDS) MINUTES=$(MINUTES) go test -count=1 -timeout 20h -run 'TestRealFault|TestRealKillUpgrade' -v ./cmd/mxdesk
+	RUN='$(RUN)' ROUNDS=$(ROUNDS) MINUTES=$(MINUTES) go test -count=1 -timeout 20h -run TestRealFault -v ./cmd/mxdesk
+	ROUNDS=$(ROUNDS) go test -count=1 -timeout 2h -run TestRealKillUpgrade -v ./cmd/mxdesk
 	ROUNDS=$(ROUNDS) go test -count=1 -timeout 2h -run 'TestDamage|TestKill' -v ./ticketing/store/badgerdb
 
 fuzz:

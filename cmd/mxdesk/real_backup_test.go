@@ -19,18 +19,6 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing/store/backup"
 )
 
-// more waits until the senders have got n more messages in.
-func (l *load) more(t *testing.T, n int) {
-	t.Helper()
-	want := l.count() + n
-	eventually(t, 30*time.Second, fmt.Sprintf("%d more messages", n), func() error {
-		if got := l.count(); got < want {
-			return fmt.Errorf("%d of %d", got, want)
-		}
-		return nil
-	})
-}
-
 // backup saves the desk into a folder.
 func (d *desk) backup(dir string) backup.Result {
 	d.t.Helper()

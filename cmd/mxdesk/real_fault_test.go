@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +39,9 @@ type trial struct {
 	hop  *hop
 	load *load
 	hurts,
+	kills, amid, // kills, and those before what was at work was through
 	invited int
+	gaps []gap // by kills
 }
 
 // newTrial starts a desk with project support and its neighbours.
@@ -67,13 +68,7 @@ func (w *trial) round() {
 	defer w.load.end()
 	w.hurts++
 	w.hurt(w)
-	before := w.load.count()
-	eventually(w.T, replyTime, "mail after the fault", func() error {
-		if n := w.load.count() - before; n < 9 {
-			return fmt.Errorf("%d messages taken", n)
-		}
-		return nil
-	})
+	w.load.again(w.T)
 	w.load.end()
 	w.quiet()
 	w.check()
@@ -111,7 +106,8 @@ func (w *trial) check() {
 	if w.twice {
 		twice = 20 * w.hurts // as many connections has a next hop
 	}
-	w.hop.check(w.T, copies, twice, w.later)
+	w.hop.check(w.T, copies, w.later)
+	w.hop.checkTwice(w.T, twice, w.gaps)
 	w.d.verify(w.d.Data)
 	for _, s := range w.load.senders {
 		if w.within > 0 && s.slowest > w.within {
@@ -135,7 +131,7 @@ func (w *trial) finish() tally {
 		w.Errorf("exit %d after SIGTERM:\n%s", code, tail(w.d.log.String(), 2000))
 	}
 	w.d.verify(w.d.Data)
-	sum := tally{rounds: w.hurts, taken: w.load.count(), answers: len(w.load.agent.kept), replies: map[string]int{}}
+	sum := tally{rounds: w.hurts, kills: w.kills, amid: w.amid, taken: w.load.count(), answers: len(w.load.agent.kept), replies: map[string]int{}}
 	for _, s := range w.load.senders {
 		sum.retries += s.retries
 		for r, n := range s.replies {
@@ -159,102 +155,8 @@ func (w *trial) finish() tally {
 	return sum
 }
 
-// tally is what one fault or more have shown.
-type tally struct {
-	rounds, taken, retries, answers, answered, copies, twice int
-	replies                                                  map[string]int
-	slowest                                                  time.Duration
-}
-
-func (a *tally) add(b tally) {
-	a.rounds, a.taken, a.retries = a.rounds+b.rounds, a.taken+b.taken, a.retries+b.retries
-	a.answers, a.answered = a.answers+b.answers, a.answered+b.answered
-	a.copies, a.twice = a.copies+b.copies, a.twice+b.twice
-	a.slowest = max(a.slowest, b.slowest)
-	for r, n := range b.replies {
-		if a.replies == nil {
-			a.replies = map[string]int{}
-		}
-		a.replies[r] += n
-	}
-}
-
-// row is a line of the table in docs/proof.md.
-func (a tally) row(name string) string {
-	var replies []string
-	for r, n := range a.replies {
-		replies = append(replies, fmt.Sprintf("%d× `%s`", n, r))
-	}
-	slices.Sort(replies)
-	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %s |", name, a.rounds, a.taken, a.retries, a.answers, a.answered, a.copies, a.twice, strings.Join(replies, ", "))
-}
-
-const tallyHead = "| fault | rounds | answered `250` | tried again | agents' answers | answered by mail | copies sent | of them twice | replies 4xx |\n|---|---|---|---|---|---|---|---|---|"
-
-// rounds is how often a fault is repeated.
-func rounds() int {
-	if n, err := strconv.Atoi(os.Getenv("ROUNDS")); err == nil && n > 0 {
-		return n
-	}
-	return 3
-}
-
-// deadline is when the faults should be through, zero without MINUTES.
-func deadline() time.Time {
-	n, err := strconv.Atoi(os.Getenv("MINUTES"))
-	if err != nil || n <= 0 {
-		return time.Time{}
-	}
-	return time.Now().Add(time.Duration(n) * time.Minute)
-}
-
-// trialRounds is how many rounds one desk lives: what it holds is checked whole
-// after each.
-const trialRounds = 15
-
-// TestRealFault hurts desks in every way of the table, ROUNDS times each, and
-// for at most MINUTES together.
-func TestRealFault(t *testing.T) {
-	needs(t, "strace", "knotd")
-	var table []string
-	end, list := deadline(), faults()
-	for i, f := range list {
-		share := time.Time{}
-		if !end.IsZero() {
-			share = time.Now().Add(time.Until(end) / time.Duration(len(list)-i))
-		}
-		t.Run(f.name, func(t *testing.T) {
-			sum := repeat(t, f, (rounds()+max(f.slow, 1)-1)/max(f.slow, 1), share)
-			table = append(table, sum.row(f.name))
-			t.Logf("%+v", sum)
-		})
-	}
-	t.Logf("\n%s\n%s", tallyHead, strings.Join(table, "\n"))
-}
-
-// repeat runs n rounds of a fault, fewer when its time is over.
-func repeat(t *testing.T, f fault, n int, end time.Time) (sum tally) {
-	began, told := time.Now(), time.Now()
-	over := func() bool { return sum.rounds >= n || !end.IsZero() && sum.rounds > 0 && time.Now().After(end) }
-	for !over() {
-		t.Run(fmt.Sprintf("from%d", sum.rounds+1), func(t *testing.T) {
-			w := newTrial(t, f)
-			for w.hurts == 0 || w.hurts < min(trialRounds, n-sum.rounds) && (end.IsZero() || time.Now().Before(end)) {
-				w.round()
-				if done := sum.rounds + w.hurts; time.Since(told) > 15*time.Second {
-					told = time.Now()
-					each := time.Since(began) / time.Duration(done)
-					t.Logf("%s: round %d of %d, %.1f s each, %s left", f.name, done, n, each.Seconds(), (each * time.Duration(n-done)).Round(time.Second))
-				}
-			}
-			sum.add(w.finish())
-		})
-		if t.Failed() {
-			return sum
-		}
-	}
-	return sum
-}
+// readers is how many tickets are read at once.
+const readers = 4
 
 // threads reads every ticket.
 func (d *desk) threads() map[string]api.Thread {
@@ -263,13 +165,27 @@ func (d *desk) threads() map[string]api.Thread {
 	if err := d.adminLines("ticket.list", api.ListRequest{}, &tickets); err != nil {
 		d.t.Fatal(err)
 	}
+	read, errs := make([]api.Thread, len(tickets)), make([]error, len(tickets))
+	var wg sync.WaitGroup
+	for first := range readers {
+		wg.Go(func() {
+			for i := first; i < len(tickets); i += readers {
+				errs[i] = d.admin("ticket.show", api.TicketRequest{Ticket: reference(tickets[i])}, &read[i])
+			}
+		})
+	}
+	wg.Wait()
 	out := map[string]api.Thread{}
-	for _, tk := range tickets {
-		ref := fmt.Sprintf("%s#%d", tk.Project, tk.IID)
-		out[ref] = d.thread(ref)
+	for i, tk := range tickets {
+		if errs[i] != nil {
+			d.t.Fatalf("ticket.show %s: %v", reference(tk), errs[i])
+		}
+		out[reference(tk)] = read[i]
 	}
 	return out
 }
+
+func reference(t api.Ticket) string { return fmt.Sprintf("%s#%d", t.Project, t.IID) }
 
 // messages maps each Message-ID to the tickets in which it is a comment, once
 // for each comment.

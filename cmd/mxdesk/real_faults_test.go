@@ -3,11 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mxdesk/mxdesk/queue/queuetest"
+	"github.com/mxdesk/mxdesk/server/api"
 )
 
 // faults is everything that is done to a desk under load.
@@ -23,31 +27,37 @@ func faults() []fault {
 	noReply := func(string) bool { return false }
 	return []fault{
 		{name: "kill -9", twice: true, hurt: func(w *trial) {
-			pause(100*millisecond, 1500*millisecond)
+			w.busy()
 			w.kill()
-			w.d.start()
-		}},
-		{name: "kill -9 while it starts", twice: true, hurt: func(w *trial) {
-			pause(100*millisecond, 600*millisecond)
-			for range 3 {
-				w.kill()
-				w.d.run(w.d.bin, []string{"serve", "--config", w.d.config()})
-				pause(0, 250*millisecond)
-			}
-			w.kill()
-			w.d.start()
+			w.start()
 		}},
 		{name: "kill -9 under 1 MiB mails", twice: true, bulk: 2, hurt: func(w *trial) {
-			pause(200*millisecond, 2000*millisecond)
+			w.busy()
 			w.kill()
-			w.d.start()
+			w.start()
+		}},
+		{name: "kill -9 while it starts", twice: true, hurt: func(w *trial) {
+			w.busy()
+			w.kill()
+			for range 3 {
+				w.d.run(w.d.bin, []string{"serve", "--config", w.d.config()})
+				w.killAmid(150*millisecond, w.d.starts)
+			}
+			w.start()
 		}},
 		{name: "kill -9 while segments are compacted", twice: true, bulk: 4, hurt: func(w *trial) {
-			w.killDuring("store", "compact")
+			w.kill()
+			w.d.seal()
+			w.start()
+			w.busy()
+			w.killAmid(500*millisecond, func() error { return w.d.admin("store.compact", struct{}{}, &api.Line{}) })
+			w.start()
 		}},
 		{name: "kill -9 while a backup is made", twice: true, hurt: func(w *trial) {
+			w.busy()
 			folder := filepath.Join(w.d.dir, "backups")
-			w.killDuring("backup", folder)
+			w.killAmid(200*millisecond, w.d.backsUp(folder))
+			w.start()
 			if names, _ := filepath.Glob(filepath.Join(folder, "snapshots", "*.mxdesk")); len(names) > 0 {
 				w.d.do("restore", folder, "--check")
 			}
@@ -173,25 +183,103 @@ func (w *trial) ended() bool {
 	}
 }
 
-// killDuring kills the server while it works for a command.
-func (w *trial) killDuring(args ...string) {
+// busy lets the senders work until the server has taken some messages more, up
+// to a number that is less where they are large, and is at any point of its work.
+func (w *trial) busy() {
 	w.Helper()
-	pause(300*time.Millisecond, 800*time.Millisecond)
-	cmd := exec.Command(w.d.bin, append([]string{"--config", w.d.config()}, args...)...)
-	if err := cmd.Start(); err != nil {
-		w.Fatal(err)
+	most := 400
+	if w.bulk > 0 {
+		most = 40
 	}
-	pause(10*time.Millisecond, 200*time.Millisecond)
+	w.load.more(w.T, rand.IntN(most))
+	pause(0, 20*time.Millisecond)
+}
+
+// killAmid kills the server within some time after work has begun, which fails
+// when it is cut short.
+func (w *trial) killAmid(within time.Duration, work func() error) {
+	w.Helper()
+	end := make(chan error, 1)
+	go func() { end <- work() }()
+	pause(0, within)
 	w.kill()
-	cmd.Wait() // it may have been through, or not
-	w.d.start()
+	if <-end != nil {
+		w.amid++
+	}
+}
+
+// starts waits until the server is ready or gone.
+func (d *desk) starts() error {
+	for !strings.HasSuffix(d.out.String(), "\nready\n") {
+		select {
+		case <-d.ended:
+			return errors.New("it has ended")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// backsUp begins to save the desk into a folder, and returns what waits for the
+// end of that.
+func (d *desk) backsUp(folder string) (wait func() error) {
+	d.t.Helper()
+	cmd := exec.Command(d.bin, "--config", d.config(), "backup", folder)
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	end := make(chan error, 1)
+	go func() { end <- cmd.Wait() }()
+	defer late(d.t, "the beginning of a backup", time.Now())
+	for len(end) == 0 && len(unfinished(d.t, folder)) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	return func() error { return <-end }
+}
+
+// late notes in the log of the test what took long.
+func late(t *testing.T, what string, began time.Time) {
+	if took := time.Since(began); took > 3*time.Second {
+		t.Logf("%s took %s", what, took.Round(time.Millisecond))
+	}
+}
+
+// seal ends the segment that a stopped server wrote to, as one ends that is
+// full, and makes garbage of most of it: the next compaction empties it.
+func (d *desk) seal() {
+	d.t.Helper()
+	names, _ := filepath.Glob(filepath.Join(d.Data, "store", "blobs", "*.seg"))
+	last, number := slices.Max(names), 0
+	info, err := os.Stat(last)
+	if err == nil {
+		_, err = fmt.Sscanf(filepath.Base(last), "%d.seg", &number)
+	}
+	if err == nil {
+		err = os.Truncate(last, 3*info.Size())
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	writeText(d.t, filepath.Join(filepath.Dir(last), fmt.Sprintf("%010d.seg", number+1)), "")
 }
 
 // kill ends the server at once.
 func (w *trial) kill() {
 	w.Helper()
+	w.kills++
+	w.gaps = append(w.gaps, gap{from: len(w.hop.Messages()), to: math.MaxInt})
 	if code := w.d.stop(syscall.SIGKILL); code != -1 {
 		w.Fatalf("exit %d, not killed:\n%s", code, tail(w.d.log.String(), 2000))
+	}
+}
+
+// start starts the server again after kills.
+func (w *trial) start() {
+	w.Helper()
+	defer late(w.T, "a start", time.Now())
+	w.d.start()
+	for i := range w.gaps {
+		w.gaps[i].to = min(w.gaps[i].to, len(w.hop.Messages()))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 )
 
@@ -238,6 +239,37 @@ func (l *load) count() (n int) {
 		n += s.count()
 	}
 	return n
+}
+
+// more waits until the senders have got n more messages in.
+func (l *load) more(t *testing.T, n int) {
+	t.Helper()
+	want := l.count() + n
+	eventually(t, replyTime, fmt.Sprintf("%d more messages", n), func() error {
+		if got := l.count(); got < want {
+			return fmt.Errorf("%d of %d", got, want)
+		}
+		return nil
+	})
+}
+
+// again waits until every sender has got a message in from here on: the first
+// is the one that was under way.
+func (l *load) again(t *testing.T) {
+	t.Helper()
+	defer late(t, "mail of everybody", time.Now())
+	before := map[*sender]int{}
+	for _, s := range l.senders {
+		before[s] = s.count()
+	}
+	eventually(t, replyTime, "mail of everybody", func() error {
+		for _, s := range l.senders {
+			if n := s.count(); n == before[s] {
+				return fmt.Errorf("%s has not got one in since its %d", s.name, n)
+			}
+		}
+		return nil
+	})
 }
 
 // sender finds who has an address.
