@@ -4,29 +4,55 @@ import (
 	"bytes"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 )
 
-// Read gives go-smtp or crypto/tls what the client sent. Outside TLS that is a
-// line at most, so that go-smtp holds nothing when it has read a command; only a
-// chunk after BDAT is passed on as it comes.
+// Read gives go-smtp what the client says, line by line, so that it holds nothing
+// when it has read a command; only a chunk after BDAT is passed on as it comes.
+// STARTTLS is done on the way.
 func (g *conn) Read(p []byte) (int, error) {
-	if n, err := g.fromAhead(p, true); n > 0 || err != nil {
-		return n, err
+	for {
+		n, err := g.nextLine(p)
+		if err != nil || !isStartTLS(p[:n]) {
+			return n, err
+		}
+		if done, err := g.startTLS(); !done {
+			return n, err
+		}
 	}
-	n, err := g.receive(p)
-	return g.firstLine(p[:n]), err
+}
+
+// nextLine returns a line, waiting for its end; a part of one that does not fit,
+// or that the client leaves it at.
+func (g *conn) nextLine(p []byte) (int, error) {
+	for {
+		if n, err := g.fromAhead(p, (*conn).cut); n > 0 || err != nil {
+			return n, err
+		}
+		n, err := g.receive(p)
+		if n == 0 {
+			if n, _ := g.fromAhead(p, (*conn).all); n > 0 {
+				return n, nil
+			}
+			return 0, err
+		}
+		g.mu.Lock()
+		g.ahead = append(g.ahead, p[:n]...)
+		g.mu.Unlock()
+	}
 }
 
 // take returns octets of a text, as they come.
 func (g *conn) take(p []byte) (int, error) {
-	if n, err := g.fromAhead(p, false); n > 0 || err != nil {
+	if n, err := g.fromAhead(p, (*conn).all); n > 0 || err != nil {
 		return n, err
 	}
 	return g.receive(p)
 }
 
-// fromAhead returns octets that came earlier, of one line if that is asked for.
-func (g *conn) fromAhead(p []byte, line bool) (int, error) {
+// fromAhead returns octets that came earlier, as many as share tells.
+func (g *conn) fromAhead(p []byte, share func(g *conn, p []byte, whole bool) int) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.ahead) == 0 {
@@ -36,37 +62,39 @@ func (g *conn) fromAhead(p []byte, line bool) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n := copy(p, g.ahead)
-	if line {
-		n = g.cut(p[:n])
-	}
+	n = share(g, p[:n], n < len(p))
 	if g.ahead = g.ahead[n:]; len(g.ahead) == 0 {
 		g.ahead = nil // an idle client costs no memory
 	}
 	return n, nil
 }
 
-// firstLine returns how many of the octets that came are to be passed on, and
-// keeps the others.
-func (g *conn) firstLine(p []byte) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.cut(p)
-	g.ahead = append(g.ahead, p[n:]...)
-	return n
+// all is the share of who does not ask for lines. The lock is held.
+func (g *conn) all(p []byte, _ bool) int {
+	g.inStep, g.batch, g.ehlo = false, false, false
+	return len(p)
 }
 
-// cut returns how many octets go-smtp gets at a time. The lock is held.
-func (g *conn) cut(p []byte) int {
+// cut is a line of p, and nothing if p, which is all there is, has no whole one.
+// The lock is held.
+func (g *conn) cut(p []byte, whole bool) int {
+	if g.chunk > 0 {
+		n := g.all(p[:min(int64(len(p)), g.chunk)], whole)
+		g.chunk -= int64(n)
+		return n
+	}
 	begins := g.inStep
-	g.inStep, g.batch = false, false
-	if g.secure || g.clock.phase == phaseChunks {
-		return len(p)
-	}
 	i := bytes.IndexByte(p, '\n')
-	if i < 0 {
-		return len(p)
+	switch {
+	case i < 0 && !whole:
+		return g.all(p, whole)
+	case i < 0:
+		return 0
 	}
-	g.inStep, g.batch = true, begins && mayBatch(p)
+	g.inStep, g.batch, g.ehlo = true, false, false
+	if begins {
+		g.hear(p[:i])
+	}
 	return i + 1
 }
 
@@ -83,4 +111,32 @@ func (g *conn) putBack(p ...[]byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ahead = slices.Concat(append(p, g.ahead)...)
+}
+
+// hear takes note of a command. The lock is held.
+func (g *conn) hear(line []byte) {
+	switch strings.ToUpper(string(line[:min(4, len(line))])) {
+	case "EHLO", "LHLO":
+		g.ehlo, g.greeted = true, true
+	case "HELO":
+		g.greeted = true
+	case "MAIL", "RCPT", "RSET":
+		// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
+		g.batch = true
+	case "BDAT":
+		g.chunk = octetsAfter(line)
+	}
+}
+
+// octetsAfter is how many octets follow a BDAT command, as go-smtp understands it.
+func octetsAfter(line []byte) int64 {
+	words := strings.Fields(string(line[:min(len(line), 64)]))
+	if len(words) < 2 {
+		return 0
+	}
+	n, err := strconv.ParseUint(words[1], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }

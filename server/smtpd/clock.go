@@ -9,10 +9,9 @@ import (
 type phase int
 
 const (
-	phaseCommand   phase = iota // the next command
-	phaseHandshake              // the TLS handshake and the EHLO after it
-	phaseData                   // the text after DATA
-	phaseChunks                 // BDAT commands and their chunks
+	phaseCommand phase = iota // the next command
+	phaseData                 // the text after DATA
+	phaseChunks               // BDAT commands and their chunks
 )
 
 // never is a time longer than any connection lives.
@@ -44,8 +43,6 @@ func (c *clock) enter(p phase, now time.Time) {
 // patience is how long the client may be silent in the phase.
 func (c *clock) patience() time.Duration {
 	switch {
-	case c.phase == phaseHandshake:
-		return limit(c.o.HandshakeTimeout)
 	case c.transferring():
 		return limit(c.o.DataIdle)
 	case c.mailing:
@@ -82,7 +79,7 @@ func (c *clock) wait(now time.Time) (d time.Duration, last *reply) {
 }
 
 // spent takes off what a wait has cost and adds what its n octets are worth. A
-// command or handshake line starts afresh; in a transfer octets win patience
+// command line starts afresh; in a transfer octets win patience
 // back at the lowest rate allowed, so that neither silence longer than DataIdle
 // nor a lasting trickle passes.
 func (c *clock) spent(took time.Duration, n int) {
@@ -92,7 +89,7 @@ func (c *clock) spent(took time.Duration, n int) {
 	case c.transferring() && c.o.DataMinRate > 0:
 		worth := time.Duration(n) * time.Second / time.Duration(c.o.DataMinRate)
 		c.left = min(c.left+worth, c.patience())
-	case c.phase != phaseHandshake:
+	default:
 		c.left = c.patience()
 	}
 }

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -11,9 +12,9 @@ import (
 	"time"
 )
 
-// conn guards one connection. It stands below TLS, so that it sees every
-// octet and go-smtp still finds its *tls.Conn. It alone sets deadlines: what
-// go-smtp or crypto/tls ask for is ignored (trap S5).
+// conn guards one connection. It does STARTTLS itself and go-smtp knows nothing
+// of it, so that it sees all that is said. It alone sets deadlines: what go-smtp
+// asks for is ignored (trap S5).
 type conn struct {
 	raw     net.Conn
 	srv     *Server
@@ -31,18 +32,19 @@ type conn struct {
 
 	mu     sync.Mutex
 	state  state
-	out    io.Writer // where a line to the client goes in: raw, or the TLS layer; nil while unknown
+	layer  net.Conn // what is spoken through: raw, or TLS above it
+	tls    string   // version, "" in plain text
 	clock  clock
 	counts counts
 	// waiting is true while Read waits for the client.
 	waiting  bool
 	draining bool
-	readErr  error // the first failed read, EOF included
-	secure   bool  // STARTTLS was answered: only TLS records may pass
-	probing  bool
-	// outOfStep is set when an octet of the client's next command was lost.
-	outOfStep bool
-	records   records
+	readErr  error // the first read that brought only an error, EOF included
+	shaking  bool  // a TLS handshake is under way
+	// greeted is set by EHLO, HELO and LHLO, and taken back by STARTTLS.
+	greeted bool
+	// swallow is set while go-smtp's answer to a command of ours is to come.
+	swallow bool
 	// ahead is what has been read and not yet passed on: the commands that a
 	// client sends without waiting, or what followed a text. At most readSize
 	// octets and a line.
@@ -50,6 +52,8 @@ type conn struct {
 	// inStep is set when the last Read ended with a line; batch when that was a
 	// command whose reply may wait for those of the next.
 	inStep, batch bool
+	ehlo          bool   // go-smtp answers to EHLO or LHLO
+	chunk         int64  // octets of a chunk after BDAT still to come
 	replies       []byte // not sent yet
 }
 
@@ -63,7 +67,7 @@ const (
 )
 
 // stall is the error of a read in DATA that waited for stallAfter. It is
-// temporary for crypto/tls and go-smtp: the read can be repeated.
+// temporary for go-smtp: the read can be repeated.
 type stall struct{}
 
 func (stall) Error() string   { return "client is silent" }
@@ -79,7 +83,7 @@ func isStall(err error) bool {
 // newConn guards raw. The limits per client are asked later, by open.
 func newConn(s *Server, raw net.Conn) *conn {
 	ctx, cancel := context.WithCancel(s.ctx)
-	g := &conn{raw: raw, srv: s, o: &s.o, id: s.o.NewID(), ctx: ctx, cancel: cancel, out: raw, release: func() {}}
+	g := &conn{raw: raw, srv: s, o: &s.o, id: s.o.NewID(), ctx: ctx, cancel: cancel, layer: raw, inStep: true, release: func() {}}
 	g.clock = newClock(&s.o, time.Now())
 	return g
 }
@@ -96,7 +100,7 @@ func (g *conn) receive(p []byte) (int, error) {
 			return 0, err
 		}
 		start := time.Now()
-		n, err := g.raw.Read(p)
+		n, err := g.layer.Read(p)
 		timeout := isTimeout(err)
 		g.endRead(p[:n], err, time.Since(start))
 		switch {
@@ -112,23 +116,6 @@ func (g *conn) receive(p []byte) (int, error) {
 	}
 }
 
-// takeAhead returns octets that have been put back.
-func (g *conn) takeAhead(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.ahead) == 0 {
-		return 0, nil
-	}
-	if g.state != stateOpen {
-		return 0, net.ErrClosed
-	}
-	n := copy(p, g.ahead)
-	if g.ahead = g.ahead[n:]; len(g.ahead) == 0 {
-		g.ahead = nil // the memory is not kept for an idle client
-	}
-	return n, nil
-}
-
 // beginRead sets the deadline of the next read, or ends the connection. The
 // read may end in a stall if stalls is true.
 func (g *conn) beginRead() (stalls bool, err error) {
@@ -136,10 +123,6 @@ func (g *conn) beginRead() (stalls bool, err error) {
 	if g.state != stateOpen {
 		g.mu.Unlock()
 		return false, net.ErrClosed
-	}
-	if g.probing {
-		g.mu.Unlock()
-		return false, stall{}
 	}
 	if g.srv.crowded() && !g.trusted {
 		g.clock.hurry()
@@ -184,10 +167,7 @@ func (g *conn) endRead(p []byte, err error, took time.Duration) {
 	g.waiting = false
 	g.counts.received += int64(len(p))
 	g.clock.spent(took, len(p))
-	if g.secure {
-		g.records.feed(p)
-	}
-	if err != nil && !isTimeout(err) && g.readErr == nil {
+	if len(p) == 0 && err != nil && !isTimeout(err) && g.readErr == nil {
 		g.readErr = err
 	}
 }
@@ -202,19 +182,22 @@ func (g *conn) end(r reply, id string) {
 		return
 	}
 	g.state = stateEnding
-	out, words := g.out, append(g.replies, r.line(id)...)
+	layer, words, mute := g.layer, append(g.replies, r.line(id)...), g.shaking
 	g.replies = nil
 	g.mu.Unlock()
 	g.cancel()
-	if out != nil {
+	if !mute {
 		_ = g.raw.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = out.Write(words)
+		_, _ = layer.Write(words)
+		if secure, ok := layer.(*tls.Conn); ok {
+			_ = secure.CloseWrite()
+		}
 	}
 	g.mu.Lock()
 	g.state = stateClosed
 	g.mu.Unlock()
 	half, ok := g.raw.(interface{ CloseWrite() error })
-	if !ok || out == nil || half.CloseWrite() != nil {
+	if !ok || mute || half.CloseWrite() != nil {
 		g.srv.forget(g)
 		_ = g.raw.Close()
 		return
@@ -231,7 +214,7 @@ func (g *conn) end(r reply, id string) {
 // Close closes the connection without a word.
 func (g *conn) Close() error {
 	g.mu.Lock()
-	was := g.state
+	was, layer := g.state, g.layer
 	if was == stateOpen {
 		g.state = stateClosed
 	}
@@ -241,7 +224,7 @@ func (g *conn) Close() error {
 	}
 	g.cancel()
 	g.srv.forget(g)
-	return g.raw.Close()
+	return layer.Close()
 }
 
 // kill closes the connection at once, whatever it does.
@@ -275,12 +258,10 @@ func (g *conn) enter(p phase) {
 	}
 }
 
-// greeted begins a session, in plain text or after the TLS handshake. Lines to
-// the client go into out from now on.
-func (g *conn) greeted(out io.Writer) {
+// begin gives a client that has introduced itself fresh patience.
+func (g *conn) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.out = out
 	g.counts.junk = 0
 	g.clock.enter(phaseCommand, time.Now())
 }

@@ -133,7 +133,7 @@ func (t *session) read(into *spool, r io.Reader, chunked bool) *reply {
 
 // checkWhole refuses a message by BDAT whose last chunk was cut short (trap S3).
 func (t *session) checkWhole() *reply {
-	if t.guard.hungUp(t.layer) {
+	if t.guard.hungUp() {
 		return &replyTruncated
 	}
 	return nil

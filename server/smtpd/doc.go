@@ -2,9 +2,10 @@
 // point of the desk.
 //
 // go-smtp speaks the protocol. Around it stands a guard (conn, listener): a
-// net.Conn below TLS that keeps the deadlines, counts and limits, and closes
-// what goes wrong. Inside it a session answers MAIL, RCPT and the data, reads
-// the message through a strict checker into a spool, and hands it to the Desk.
+// net.Conn that does STARTTLS, keeps the deadlines, counts and limits, closes
+// what goes wrong, and gives go-smtp one line at a time. Inside it a session
+// answers MAIL and RCPT, reads the text after DATA from the guard through a strict
+// checker into a spool, and hands it to the Desk.
 //
 // What the client is told comes from one table in reply.go. Every refusal has
 // an enhanced status code and the id of the transaction, by which the journal

@@ -20,8 +20,6 @@ func (g *conn) mayMail(size int64) *reply {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.outOfStep:
-		return &replyOutOfStep
 	case g.clock.born.Add(limit(g.o.MaxSession)).Before(time.Now()):
 		return &replySessionTooLong
 	case g.trusted:

@@ -1,8 +1,6 @@
 package smtpd
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -161,38 +159,6 @@ func TestTrusted(t *testing.T) {
 	g.client = netip.MustParseAddrPort("192.0.2.1:25")
 	if g.envelope().TrustedUpstream {
 		t.Error("a client spared the limits is not our upstream")
-	}
-}
-
-// TestRecords follows TLS records however they are cut.
-func TestRecords(t *testing.T) {
-	record := func(kind byte, n int) []byte {
-		head := []byte{kind, 3, 3, 0, 0}
-		binary.BigEndian.PutUint16(head[3:], uint16(n))
-		return append(head, bytes.Repeat([]byte{recordAlert}, n)...)
-	}
-	for _, tc := range []struct {
-		stream []byte
-		want   bool
-	}{
-		{nil, false},
-		{record(recordApplicationData, 100), false},
-		{record(recordAlert, 26), true},
-		{record(recordApplicationData, 19), true},
-		{append(record(recordAlert, 26), record(recordApplicationData, 50)...), false},
-		{append(record(recordApplicationData, 50), record(recordAlert, 2)...), true},
-		{record(recordAlert, 26)[:30], false},
-		{append(record(recordAlert, 26), recordAlert), false},
-	} {
-		for n := 1; n < 60; n++ {
-			var r records
-			for rest := tc.stream; len(rest) > 0; rest = rest[min(n, len(rest)):] {
-				r.feed(rest[:min(n, len(rest))])
-			}
-			if r.endsInAlert() != tc.want {
-				t.Errorf("%x in pieces of %d: %v", tc.stream, n, r.endsInAlert())
-			}
-		}
 	}
 }
 

@@ -17,6 +17,9 @@ func (t *session) Mail(from string, opts *smtp.MailOptions) error {
 		// go-smtp would keep the recipients and change the sender (trap S11).
 		return t.refuse(nil, "mail", "", replyNestedMail)
 	}
+	if !t.guard.introduced() {
+		return t.refuse(nil, "mail", "", replyNoHello)
+	}
 	t.settle()
 	txn := t.newTransaction(opts.UTF8)
 	if last := t.guard.mayMail(opts.Size); last != nil {
@@ -55,6 +58,9 @@ func (t *session) newTransaction(smtputf8 bool) *transaction {
 	e.Helo = t.smtp.Hostname()
 	e.UTF8 = smtputf8
 	txn.log = t.log.With("id", e.ID)
+	if version := t.guard.secured(); version != "" {
+		txn.log = txn.log.With("tls", version)
+	}
 	return txn
 }
 

@@ -73,7 +73,7 @@ type Options struct {
 	FirstMailIdle    time.Duration // wait for a command before the first MAIL; default 60 s
 	Idle             time.Duration // and after it; default 300 s
 	CrowdedIdle      time.Duration // and when three quarters of MaxConnections are open; default 10 s
-	HandshakeTimeout time.Duration // STARTTLS and the EHLO after it; default 60 s
+	HandshakeTimeout time.Duration // of STARTTLS; default 60 s
 	DataIdle         time.Duration // silence within a message; default 180 s
 	DataMinRate      int64         // octets per second that win back DataIdle; default 500
 	DataMax          time.Duration // one message's transfer; default 30 min

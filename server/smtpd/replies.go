@@ -2,18 +2,15 @@ package smtpd
 
 import (
 	"bytes"
-	"errors"
 	"net"
-	"strings"
 	"time"
 )
 
 // maxReplies is how many octets of replies are kept before they are sent.
 const maxReplies = 4 << 10
 
-// Write sends a reply, or TLS records. Before the first one the client has to
-// pass open. Lines of one reply, and replies to commands that were sent together,
-// go out together.
+// Write sends a reply. Before the first one the client has to pass open. Lines
+// of one reply, and replies to commands that were sent together, go out together.
 func (g *conn) Write(p []byte) (int, error) {
 	if !g.opened {
 		g.opened = true
@@ -22,41 +19,38 @@ func (g *conn) Write(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		}
 	}
-	kept, ok := g.reply(p)
-	switch {
-	case !ok:
-		return 0, errors.Join(net.ErrClosed, g.Close())
-	case kept:
-		return len(p), nil
+	kept, err := g.reply(p)
+	if kept || err != nil {
+		return len(p), err
 	}
 	return len(p), g.send(p)
 }
 
-// reply takes note of what is about to be sent, and keeps it if it may wait. It
-// is not ok to send anything when the connection is closed, nor plain text below
-// TLS: go-smtp goes on with that after a failed handshake (trap S21).
-func (g *conn) reply(p []byte) (kept, ok bool) {
+// reply takes note of a line to the client, and keeps it if it may wait or is
+// for us.
+func (g *conn) reply(p []byte) (kept bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.state == stateClosed || g.secure && !isRecord(p) {
-		return false, false
+	if g.state == stateClosed {
+		return false, net.ErrClosed
+	}
+	last := !continues(p)
+	if g.swallow {
+		g.swallow = !last
+		return true, nil
 	}
 	g.counts.junk++
-	if g.secure {
-		return false, true
-	}
-	if isGoAhead(p) {
-		// What came before the handshake is not to be taken for part of it.
-		//
-		// https://www.rfc-editor.org/rfc/rfc3207#section-4.2
-		g.secure, g.out, g.ahead = true, nil, nil
-		g.clock.enter(phaseHandshake, time.Now())
+	if g.ehlo && bytes.HasPrefix(p, []byte("250 ")) && g.offersTLS() {
+		g.replies = append(g.replies, "250-STARTTLS\r\n"...)
 	}
 	if kept = g.mayWait(p) && len(g.replies)+len(p) <= maxReplies; kept {
 		g.replies = append(g.replies, p...)
 	}
-	return kept, true
+	return kept, nil
 }
+
+// continues tells whether a line is not the last of its reply.
+func continues(p []byte) bool { return len(p) > 3 && p[3] == '-' }
 
 // mayWait tells whether a line to the client may wait for the next: it is not
 // the last of its reply, or it accepts one command of several that are here. The
@@ -64,23 +58,7 @@ func (g *conn) reply(p []byte) (kept, ok bool) {
 //
 // https://www.rfc-editor.org/rfc/rfc2920#section-3.2
 func (g *conn) mayWait(p []byte) bool {
-	if len(p) > 3 && p[3] == '-' {
-		return true
-	}
-	return g.batch && bytes.HasPrefix(p, []byte{'2'}) && bytes.IndexByte(g.ahead, '\n') >= 0
-}
-
-// mayBatch tells whether the reply to a command may wait for the next.
-//
-// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
-func mayBatch(line []byte) bool {
-	verb := line[:min(4, len(line))]
-	for _, v := range []string{"MAIL", "RCPT", "RSET"} {
-		if strings.EqualFold(v, string(verb)) {
-			return true
-		}
-	}
-	return false
+	return continues(p) || g.batch && bytes.HasPrefix(p, []byte{'2'}) && bytes.IndexByte(g.ahead, '\n') >= 0
 }
 
 // send sends the replies that have been kept, and p.
@@ -99,11 +77,6 @@ func (g *conn) send(p []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.raw.Write(p)
+	_, err = g.layer.Write(p)
 	return err
-}
-
-// isGoAhead recognises go-smtp's answer to STARTTLS.
-func isGoAhead(p []byte) bool {
-	return strings.HasPrefix(string(p), "220 2.0.0 Ready to start TLS")
 }

@@ -19,7 +19,7 @@ func heard(t *testing.T, text string) (writes []string) {
 	defer c.Close()
 	go func() { _, _ = c.Write([]byte(text)) }()
 	for buf := make([]byte, 8<<10); ; {
-		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 		n, err := c.Read(buf)
 		if err != nil {
 			return writes

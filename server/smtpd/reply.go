@@ -31,9 +31,9 @@ var (
 	replyTooManyMessages    = reply{421, smtp.EnhancedCode{4, 7, 0}, "too-many-messages", "session has had enough messages, please connect again"}
 	replyTooManyErrors      = reply{421, smtp.EnhancedCode{4, 7, 0}, "too-many-errors", "too many errors"}
 	replyUnknownRecipients  = reply{421, smtp.EnhancedCode{4, 7, 0}, "unknown-recipients", "too many unknown recipients"}
-	replyOutOfStep          = reply{421, smtp.EnhancedCode{4, 7, 0}, "out-of-step", "please connect again"}
 
 	replyBadHelo           = reply{501, smtp.EnhancedCode{5, 5, 2}, "bad-helo", "not a host name in EHLO"}
+	replyNoHello           = reply{503, smtp.EnhancedCode{5, 5, 1}, "no-hello", "say EHLO first"}
 	replyNestedMail        = reply{503, smtp.EnhancedCode{5, 5, 1}, "nested-mail", "a transaction is open already"}
 	replyBadSender         = reply{501, smtp.EnhancedCode{5, 1, 7}, "bad-sender", "not a valid sender address"}
 	replyBadRecipient      = reply{501, smtp.EnhancedCode{5, 1, 3}, "bad-recipient", "not a valid recipient address"}

@@ -62,8 +62,8 @@ func New(desk Desk, o Options) *Server {
 	s.smtp = smtp.NewServer(smtp.BackendFunc(s.newSession))
 	s.smtp.Domain = s.o.Hostname
 	s.smtp.LMTP = s.o.LMTP
-	s.smtp.TLSConfig = s.o.TLS
 	s.smtp.EnableSMTPUTF8 = true
+	s.smtp.AllowInsecureAuth = true // AUTH is refused; without TLS it would be for want of that
 	s.smtp.ErrorLog = protocolLog{s.log}
 	if s.o.MaxMessageBytes > 0 {
 		s.smtp.MaxMessageBytes = s.o.MaxMessageBytes + 1 // its own limit is off by one (trap S8)

@@ -1,9 +1,7 @@
 package smtpd
 
 import (
-	"crypto/tls"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -12,21 +10,18 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-// session answers one client from EHLO on. A client that does STARTTLS gets a
-// second one.
+// session answers one client from EHLO on.
 //
 // go-smtp calls its methods from one goroutine, except that a message by BDAT
 // is read in a goroutine of its own, which may still run, or not have begun,
 // when Reset, Logout or the next Mail are called (trap S10). So everything
 // about a transaction is in an object of its own behind a lock.
 type session struct {
-	srv    *Server
-	o      *Options
-	guard  *conn
-	smtp   *smtp.Conn
-	layer  net.Conn // the guard, or the TLS connection above it
-	secure bool
-	log    *slog.Logger
+	srv   *Server
+	o     *Options
+	guard *conn
+	smtp  *smtp.Conn
+	log   *slog.Logger
 
 	end  sync.Once
 	over chan struct{} // closed when it is noted what became of the transaction
@@ -53,30 +48,19 @@ type recipient struct {
 	n   int    // index into Envelope.Recipients, where nobody stands twice
 }
 
-// newSession is called at EHLO, first in plain text and again after STARTTLS.
+// newSession is called at the first EHLO.
 func (s *Server) newSession(c *smtp.Conn) (smtp.Session, error) {
-	layer := c.Conn()
-	guard, ok := layer.(*conn)
-	secure, overTLS := layer.(*tls.Conn)
-	if overTLS {
-		guard, ok = secure.NetConn().(*conn)
-	}
+	guard, ok := c.Conn().(*conn)
 	if !ok {
 		return nil, replyInternal.err("")
 	}
-	t := &session{srv: s, o: &s.o, guard: guard, smtp: c, layer: layer, secure: overTLS, over: make(chan struct{})}
+	t := &session{srv: s, o: &s.o, guard: guard, smtp: c, over: make(chan struct{})}
 	t.log = s.log.With("session", guard.id, "client", clientName(guard))
-	guard.session.Store(t)
-	guard.greeted(guard.raw)
-	if overTLS {
-		guard.greeted(secure)
-		version := tls.VersionName(secure.ConnectionState().Version)
-		s.o.Metrics.TLS(version)
-		t.log = t.log.With("tls", version)
-	}
+	guard.begin()
 	if !isDomain(c.Hostname()) {
 		return nil, t.refuse(nil, "helo", "", replyBadHelo)
 	}
+	guard.session.Store(t) // Shutdown waits for its Logout
 	return t, nil
 }
 
@@ -140,7 +124,7 @@ func (t *session) protocol(smtputf8 bool) string {
 	case smtputf8:
 		p = "UTF8SMTP"
 	}
-	if t.secure {
+	if t.guard.secured() != "" {
 		p += "S"
 	}
 	return p

@@ -6,28 +6,34 @@ import "io"
 var endOfText = []byte(".\r\n")
 
 // text is the message after DATA, read from the guard itself: go-smtp would
-// take it octet by octet. Read wants room for two octets.
+// take it octet by octet, and swallows a dot and a CR at the begin of a line
+// (trap S2). Read wants room for two octets.
 type text struct {
 	guard *conn
 	dots  unstuffer
 	cr    bool // a CR is to be given to dots once more
 	ended bool
+	// lost is set when go-smtp has read beyond the line of the command, as it does
+	// when it refused a chunk that came all the same: nobody knows then where the
+	// text begins.
+	lost bool
 }
 
-// text returns a reader of the message in place of go-smtp's, and what to do
-// before go-smtp goes on. It is go-smtp's for BDAT, below TLS, and when go-smtp
-// has read beyond the line of the command.
+// text returns a reader of the message in place of go-smtp's, which remains for
+// BDAT, and what to do before go-smtp goes on.
 func (t *session) text(theirs io.Reader) (ours io.Reader, skip func()) {
-	_, chunked := theirs.(*io.PipeReader)
-	if chunked || t.secure || !t.guard.holdsNothing() {
+	if _, chunked := theirs.(*io.PipeReader); chunked {
 		return theirs, func() {}
 	}
-	x := &text{guard: t.guard}
+	x := &text{guard: t.guard, lost: !t.guard.holdsNothing()}
 	return x, x.skip
 }
 
 // Read returns octets of the message, and io.EOF behind its end.
 func (x *text) Read(p []byte) (int, error) {
+	if x.lost {
+		return 0, io.ErrUnexpectedEOF
+	}
 	for !x.ended {
 		held := 0
 		if x.cr {

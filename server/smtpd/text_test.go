@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,21 @@ func TestTextBehindChunk(t *testing.T) {
 	})
 }
 
+// Where go-smtp refuses a chunk without taking it, its octets are commands to it.
+// A text that begins there has no begin.
+func TestTextBehindRefusedChunk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		c.envelope()
+		c.send("BDAT 40 FIRST\r\nDATA\r\nSubject: x\r\n\r\nSTARTTLS\r\n.\r\nNOOP\r\n")
+		c.want("501 ")
+		c.want("354 ")
+		if got := c.line(); got != "closed" || len(w.desk.got()) != 0 || !slices.Equal(w.desk.reasons(), []string{"data connection-lost"}) {
+			t.Errorf("%q; desk has %+v %v", got, w.desk.got(), w.desk.reasons())
+		}
+	})
+}
+
 // The end of the stream is not the end of a text.
 func TestTextCutShort(t *testing.T) {
 	for _, end := range []string{"", "\r\n", "\r\n.", "\r\n.\r"} {
@@ -102,4 +118,47 @@ func TestTextCutShort(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was said before STARTTLS is forgotten, and so is what came with it.
+func TestStartTLSForgets(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.TLS = testTLS()
+		w, c := open(t, o)
+		c.envelope()
+		c.send("STARTTLS\r\nDATA\r\nSubject: x\r\n\r\n.\r\n")
+		c.want("220 ")
+		c.handshake(insecure())
+		c.do("DATA", "502 5.5.1 Missing RCPT TO")
+		c.do("MAIL FROM:<ann@example.org>", "503 5.5.1 ")
+		c.do("HELO client.test", "250 ")
+		c.data()
+		c.send("Subject: y\r\n\r\n.\r\nQUIT\r\n")
+		c.want("250 2.6.0 ")
+		c.want("221 ")
+		got := w.desk.got()
+		if len(got) != 1 || got[0].text != "Subject: y\r\n\r\n" || got[0].envelope.Protocol != "ESMTPS" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A handshake that goes on does not keep the server from its end.
+func TestShutdownInHandshake(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.TLS = testTLS()
+		w, c := open(t, o)
+		c.do("STARTTLS", "220 ")
+		c.listen()
+		c.send("\x16\x03\x01")
+		begun := time.Now()
+		if err := w.srv.Shutdown(t.Context()); err != nil || time.Since(begun) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if got := c.line(); got != "closed" {
+			t.Errorf("then %q", got)
+		}
+	})
 }

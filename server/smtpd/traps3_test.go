@@ -45,7 +45,7 @@ func TestTrapS17(t *testing.T) {
 		o := quick()
 		o.TLS = testTLS()
 		_, c := open(t, o)
-		c.do("AUTH PLAIN AGFubgBzZWNyZXQ=", "523 ")
+		c.do("AUTH PLAIN AGFubgBzZWNyZXQ=", "504 ")
 		c.startTLS()
 		c.do("AUTH PLAIN AGFubgBzZWNyZXQ=", "504 ")
 		c.send("EHLO again\r\n")
@@ -153,7 +153,7 @@ func TestTrapS22(t *testing.T) {
 	}
 }
 
-// TestTrapS23: the guard stands below TLS and its limits hold there too.
+// TestTrapS23: the limits of the guard hold below TLS too.
 func TestTrapS23(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := quick()
