@@ -73,6 +73,7 @@ type App struct {
 	cert     *certificate
 	metrics  *metrics.Metrics
 	first    *FirstStart // what a first start made, else nil
+	ports    map[string][]net.Listener
 
 	smtpd    []*smtpd.Server
 	https    []*http.Server
@@ -84,8 +85,9 @@ type App struct {
 	failed      chan error
 }
 
-// NewApp opens the store and wires the parts. Close is to be called when it
-// returned no error.
+// NewApp opens the listeners, then the store, and wires the parts: where a port
+// cannot be had, nothing is made. Clients that come before Start wait in the
+// backlog. Close is to be called when it returned no error.
 func NewApp(ctx context.Context, cfg Config, parts Parts) (*App, error) {
 	if parts.Listen == nil {
 		parts.Listen = listen
@@ -102,10 +104,8 @@ func NewApp(ctx context.Context, cfg Config, parts Parts) (*App, error) {
 	a := &App{cfg: cfg, parts: parts, log: parts.Log, Registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
 	a.metrics = metrics.New(a.Registry)
 	a.metrics.Health.Build(version())
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, err
-	}
-	if err := a.openStore(ctx); err != nil {
+	if err := a.openAll(ctx); err != nil {
+		a.unbind()
 		return nil, err
 	}
 	if err := a.wire(ctx); err != nil {
@@ -195,7 +195,7 @@ func (a *App) wire(ctx context.Context) error {
 	return err
 }
 
-// Start opens every listener and begins the work. When it returns nil, every
+// Start opens the admin socket and begins the work. When it returns nil, every
 // listener accepts.
 func (a *App) Start(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -226,15 +226,10 @@ func (a *App) serveMail(context.Context) error {
 	for _, s := range []struct {
 		name    string
 		options smtpd.Options
-		listen  []string
-	}{{"smtp", o, a.cfg.SMTP.Listen}, {"lmtp", lmtp, a.cfg.LMTP.Listen}} {
+	}{{"smtp", o}, {"lmtp", lmtp}} {
 		srv := smtpd.New(a.intake, s.options)
 		a.smtpd = append(a.smtpd, srv)
-		listeners, err := a.open(s.name, s.listen)
-		if err != nil {
-			return err
-		}
-		for _, l := range listeners {
+		for _, l := range a.ports[s.name] {
 			a.serve(l.Addr().String(), func() error { return srv.Serve(l) })
 		}
 	}
@@ -276,20 +271,11 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	}
 	a.serveOn(l, admin)
 	pages := web.New(a.Desk, a.login, web.Options{Log: a.log, Now: a.parts.Now, Secure: strings.HasPrefix(a.publicURL(), "https:"), Capture: a.captures()})
-	for _, s := range []struct {
-		name, listen string
-		handler      http.Handler
-	}{
-		{"metrics", a.cfg.Metrics.Listen, health.Handler(a.scraped(), a.ready)},
-		{"http", a.cfg.HTTP.Listen, pages},
-	} {
-		listeners, err := a.open(s.name, nonEmpty(s.listen))
-		if err != nil {
-			return err
-		}
-		for _, l := range listeners {
-			a.serveOn(l, s.handler)
-		}
+	for _, l := range a.ports["metrics"] {
+		a.serveOn(l, health.Handler(a.scraped(), a.ready))
+	}
+	for _, l := range a.ports["http"] {
+		a.serveOn(l, pages)
 	}
 	return nil
 }

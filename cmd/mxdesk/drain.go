@@ -42,8 +42,9 @@ func (a *App) Drain(ctx context.Context) error {
 	return a.Close(ctx)
 }
 
-// Close closes the store, or gives up when ctx ends.
+// Close closes the listeners and the store, or gives up when ctx ends.
 func (a *App) Close(ctx context.Context) (err error) {
+	a.unbind()
 	closed := make(chan error, 1)
 	if !within(ctx, func() { closed <- a.db.Close(ctx) }) {
 		return fmt.Errorf("store not closed: %w", context.Cause(ctx))

@@ -1,34 +1,110 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing/store/badgerdb"
 )
 
-// open returns the listeners of one kind: those that were handed to us, else
-// those that the settings name.
-func (a *App) open(name string, addresses []string) ([]net.Listener, error) {
-	if handed := a.parts.Inherited[name]; len(handed) > 0 {
-		return handed, nil
-	}
-	var out []net.Listener
-	for _, address := range addresses {
-		l, err := a.parts.Listen(network(address), address)
-		if err != nil {
-			for _, l := range out {
-				l.Close()
-			}
-			return nil, err
+// openAll opens the listeners and the store. Sockets in the data folder have to
+// wait until it is there.
+func (a *App) openAll(ctx context.Context) error {
+	if err := a.bind(outsideData); err != nil {
+		if taken := badgerdb.InUse(filepath.Join(a.cfg.Data, storeFolder)); taken != nil {
+			return taken // by a server that has the ports as well
 		}
-		out = append(out, l)
+		return err
 	}
-	return out, nil
+	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
+		return err
+	}
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	if err := a.bind(insideData); err != nil {
+		return errors.Join(err, a.db.Close(ctx))
+	}
+	return nil
+}
+
+// addresses are those that the settings name for one kind of listener.
+func (c Config) addresses(name string) []string {
+	switch name {
+	case "smtp":
+		return c.SMTP.Listen
+	case "lmtp":
+		return c.LMTP.Listen
+	case "http":
+		return nonEmpty(c.HTTP.Listen)
+	default:
+		return nonEmpty(c.Metrics.Listen)
+	}
+}
+
+// Where a listener is: one in the data folder needs the folder, and is ours
+// alone once the store is open.
+const (
+	outsideData = false
+	insideData  = true
+)
+
+// bind opens the listeners that are in the data folder, or those that are not.
+// What was handed to us takes the place of what the settings name.
+func (a *App) bind(inside bool) error {
+	if a.ports == nil {
+		a.ports = make(map[string][]net.Listener)
+		maps.Copy(a.ports, a.parts.Inherited)
+	}
+	for _, name := range socketNames {
+		if len(a.parts.Inherited[name]) > 0 {
+			continue
+		}
+		for _, address := range a.cfg.addresses(name) {
+			if inFolder(a.cfg.Data, address) != inside {
+				continue
+			}
+			l, err := a.parts.Listen(network(address), address)
+			if err != nil {
+				return err
+			}
+			a.ports[name] = append(a.ports[name], l)
+		}
+	}
+	return nil
+}
+
+// unbind closes the listeners. It does no harm to those that are served.
+func (a *App) unbind() {
+	for _, listeners := range a.ports {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}
+}
+
+// inFolder tells whether an address is a unix socket within a folder.
+func inFolder(dir, address string) bool {
+	if network(address) != "unix" {
+		return false
+	}
+	from, err := filepath.Abs(dir)
+	to, err2 := filepath.Abs(address)
+	if err != nil || err2 != nil {
+		return false
+	}
+	rel, err := filepath.Rel(from, to)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 func network(address string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -210,6 +211,9 @@ func TestRealStartRefused(t *testing.T) {
 		}
 		defer l.Close()
 		d.mustRefuse(exitIO, d.HTTP, "address already in use")
+		if _, err := os.Lstat(d.Data); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the data folder: %v", err)
+		}
 	})
 	t.Run("NotWritable", func(t *testing.T) {
 		d := bareDesk(t, bin)

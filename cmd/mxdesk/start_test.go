@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/textproto"
 	"os"
@@ -46,17 +47,10 @@ func startOnce(t *testing.T, c Config, p Parts) (string, error) {
 // does.
 func TestFirstStartThatFailedIsMadeUpFor(t *testing.T) {
 	c := localConfig(t)
-	busy := Parts{Listen: func(network, address string) (net.Listener, error) {
-		if address == c.HTTP.Listen {
-			return nil, errors.New("address in use")
-		}
-		return net.Listen(network, "127.0.0.1:0")
-	}}
-	c.HTTP.Listen = "127.0.0.1:8080"
-	if _, err := startOnce(t, c, busy); err == nil {
-		t.Fatal("started on a busy port")
+	failing := Parts{Admin: func(string) (net.Listener, error) { return nil, errors.New("no room") }}
+	if _, err := startOnce(t, c, failing); err == nil {
+		t.Fatal("started without an admin socket")
 	}
-	c.HTTP.Listen = "127.0.0.1:0"
 	for i, want := range []int{1, 0} {
 		told, err := startOnce(t, c, Parts{})
 		if err != nil {
@@ -65,6 +59,76 @@ func TestFirstStartThatFailedIsMadeUpFor(t *testing.T) {
 		if got := strings.Count(told, "/sign-in/"); got != want {
 			t.Errorf("start %d tells %d sign-in links, want %d:\n%s", i+2, got, want, told)
 		}
+	}
+}
+
+// A port that cannot be had leaves nothing behind, in the folder or open.
+func TestPortTakenMakesNothing(t *testing.T) {
+	c := localConfig(t)
+	taken, err := net.Listen("tcp", c.HTTP.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	socket := filepath.Join(t.TempDir(), "lmtp.sock")
+	c.LMTP.Listen, c.HTTP.Listen = []string{socket}, taken.Addr().String()
+	if _, err := NewApp(t.Context(), c, Parts{}); !isListen(err) {
+		t.Errorf("got %v", err)
+	}
+	for _, path := range []string{c.Data, socket} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// A second server with the same settings says whose the folder is, and not only
+// that the ports are taken.
+func TestSecondServerNamesTheFirst(t *testing.T) {
+	c := localConfig(t)
+	first, err := NewApp(t.Context(), c, Parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close(t.Context())
+	c.HTTP.Listen = first.ports["http"][0].Addr().String()
+	_, err = NewApp(t.Context(), c, Parts{})
+	if told := startError(c, err).Error(); !strings.Contains(told, fmt.Sprintf("in use by another mxdesk (pid %d)", os.Getpid())) {
+		t.Errorf("told: %s", told)
+	}
+	other := c
+	other.Data += "-other"
+	if _, err := NewApp(t.Context(), other, Parts{}); !isListen(err) {
+		t.Errorf("with a folder of its own: %v", err)
+	}
+}
+
+// A socket may be in the data folder, which the first start has yet to make,
+// and a client that comes before the server accepts is served.
+func TestSocketInTheDataFolder(t *testing.T) {
+	c := localConfig(t)
+	socket := filepath.Join(c.Data, "lmtp.sock")
+	c.LMTP.Listen = []string{socket}
+	app, err := NewApp(t.Context(), c, Parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, greeting, err := textproto.NewConn(early).ReadResponse(220); err != nil {
+		t.Errorf("%q, %v", greeting, err)
+	}
+	early.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), drainTime)
+	defer cancel()
+	if err := app.Drain(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -148,11 +148,18 @@ func TestLargestBatch(t *testing.T) {
 func TestInUse(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir, Options{})
-	_, err := Open(dir, Options{})
-	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
-		t.Errorf("second open: %v", err)
+	_, second := Open(dir, Options{})
+	for _, err := range []error{second, InUse(dir)} {
+		if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
+			t.Errorf("in use: %v", err)
+		}
 	}
 	closed(t, db)
+	for _, free := range []string{dir, filepath.Join(dir, "none")} {
+		if err := InUse(free); err != nil {
+			t.Errorf("%s: %v", free, err)
+		}
+	}
 	closed(t, open(t, dir, Options{}))
 }
 

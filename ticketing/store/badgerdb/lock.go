@@ -27,7 +27,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w by another mxdesk%s", dir, ErrInUse, owner(f))
+			return nil, inUse(dir, f)
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -36,6 +36,24 @@ func lockDir(dir string) (*os.File, error) {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return f, nil
+}
+
+// InUse returns an ErrInUse with the number of the process that has a data
+// directory open, nil if none has. It makes nothing.
+func InUse(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return inUse(dir, f)
+	}
+	return nil
+}
+
+func inUse(dir string, f *os.File) error {
+	return fmt.Errorf("%s: %w by another mxdesk%s", dir, ErrInUse, owner(f))
 }
 
 // owner tells the process id that the lock's holder left, if it can be read.
