@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +16,7 @@ import (
 
 // ParseCmd shows what messages in files say.
 type ParseCmd struct {
-	Files []string `arg:"" help:"Files, each one message as it came over the wire." placeholder:"FILE"`
+	Files []string `arg:"" help:"Files, each one message as it came over the wire; - is standard input." placeholder:"FILE"`
 }
 
 // parsed is one line of output; scripts rely on its shape.
@@ -41,7 +44,7 @@ type parsed struct {
 
 // Run parses the files.
 func (c ParseCmd) Run(e *Env) error {
-	return eachFile(e, c.Files, func(name string, f *os.File, size int64) error {
+	return eachFile(e, c.Files, func(name string, f io.ReaderAt, size int64) error {
 		p := parsedView(name, mail.Parse(f, size, mail.Options{}))
 		if e.Global.JSON {
 			return writeJSON(e, p)
@@ -51,26 +54,21 @@ func (c ParseCmd) Run(e *Env) error {
 	})
 }
 
+// standardInput is the name of standard input among files.
+const standardInput = "-"
+
+// maxInput is how much of standard input is taken, in octets. It is held in
+// memory.
+const maxInput = 256 << 20
+
 // eachFile opens each file and goes on after one that cannot be read.
-func eachFile(e *Env, names []string, do func(name string, f *os.File, size int64) error) error {
+func eachFile(e *Env, names []string, do func(name string, f io.ReaderAt, size int64) error) error {
+	if first := slices.Index(names, standardInput); first >= 0 && slices.Contains(names[first+1:], standardInput) {
+		return exitf(exitUsage, "standard input, -, can be read once only")
+	}
 	failed := false
 	for _, name := range names {
-		err := func() error {
-			// To open a pipe would wait for its writer.
-			fi, err := os.Stat(name)
-			if err != nil {
-				return err
-			}
-			if !fi.Mode().IsRegular() {
-				return fmt.Errorf("%s: not a regular file", name)
-			}
-			f, err := os.Open(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return do(name, f, fi.Size())
-		}()
+		err := withFile(e, name, do)
 		if err != nil {
 			failed = true
 			fmt.Fprintln(e.Stderr, "mxdesk:", clean(err.Error()))
@@ -80,6 +78,33 @@ func eachFile(e *Env, names []string, do func(name string, f *os.File, size int6
 		return &exitError{code: exitIO, err: errSaid}
 	}
 	return nil
+}
+
+func withFile(e *Env, name string, do func(name string, f io.ReaderAt, size int64) error) error {
+	if name == standardInput {
+		text, err := io.ReadAll(io.LimitReader(e.Stdin, maxInput+1))
+		if err == nil && len(text) > maxInput {
+			err = fmt.Errorf("larger than %s", size(maxInput))
+		}
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		return do(name, bytes.NewReader(text), int64(len(text)))
+	}
+	// To open a pipe would wait for its writer.
+	fi, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return do(name, f, fi.Size())
 }
 
 func writeJSON(e *Env, v any) error {

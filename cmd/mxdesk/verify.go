@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ type VerifyCmd struct {
 	Hostname      string   `help:"Name at the front of the authentication results." default:"localhost" placeholder:"NAME"`
 	TrustedSealer []string `help:"Domain whose ARC seals count. May be repeated." placeholder:"DOMAIN"`
 	SPFOnly       bool     `name:"spf-only" help:"Check SPF alone; no message is read."`
-	Files         []string `arg:"" optional:"" help:"Files, each one message as it came over the wire." placeholder:"FILE"`
+	Files         []string `arg:"" optional:"" help:"Files, each one message as it came over the wire; - is standard input." placeholder:"FILE"`
 }
 
 // verified is one line of output; scripts rely on its shape.
@@ -54,7 +53,7 @@ func (c VerifyCmd) Run(e *Env) error {
 	if c.SPFOnly {
 		return showVerdict(e, "", v.VerifyEnvelope(e.Ctx, env))
 	}
-	return eachFile(e, c.Files, func(name string, f *os.File, size int64) error {
+	return eachFile(e, c.Files, func(name string, f io.ReaderAt, size int64) error {
 		raw := fileRaw{io.NewSectionReader(f, 0, size)}
 		if _, err := raw.ReadAt(make([]byte, 1), 0); err != nil && size > 0 {
 			return err
