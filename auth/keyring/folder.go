@@ -33,7 +33,8 @@ const (
 	pemEnding  = ".pem"
 	maxPEMFile = 64 << 10 // octets
 	revoked    = "v=DKIM1; p="
-	making     = ".new-" // begins the name of what is not whole yet
+	making     = ".new-"         // begins the name of what is not whole yet
+	unfinished = making + "keys" // there while the first keys are made: without keys.json, none count
 )
 
 // errNoKeys says that a domain has no keys, as opposed to some that cannot be
@@ -57,10 +58,13 @@ func (f folder) domains() ([]string, error) {
 	return out, err
 }
 
+// holdsKeys tells whether there is something, if only something broken.
 func (f folder) holdsKeys(domain string) bool {
 	files, err := f.selectors(domain)
-	_, absent := os.Stat(f.path(domain, stateName))
-	return len(files) > 0 || err != nil || !errors.Is(absent, os.ErrNotExist)
+	if err == nil {
+		_, err = f.state(domain, files)
+	}
+	return !errors.Is(err, errNoKeys)
 }
 
 // selectors lists the key files of a domain.
@@ -84,7 +88,7 @@ func (f folder) selectors(domain string) ([]string, error) {
 func (f folder) load(domain string) (ring, secrets, error) {
 	files, err := f.selectors(domain)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, broken(domain, "", err, "let the server's user read it")
 	}
 	r, err := f.state(domain, files)
 	if err != nil {
@@ -123,7 +127,7 @@ func (f folder) state(domain string, files []string) (ring, error) {
 		return r, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, broken(domain, stateName, err, "let the server's user read it")
-	case len(files) == 0:
+	case len(files) == 0 || f.isUnfinished(domain):
 		return nil, errNoKeys
 	}
 	r := make(ring, len(files))
@@ -134,6 +138,11 @@ func (f folder) state(domain string, files []string) (ring, error) {
 		}
 	}
 	return r, nil
+}
+
+func (f folder) isUnfinished(domain string) bool {
+	_, err := os.Stat(f.path(domain, unfinished))
+	return err == nil
 }
 
 // read reads a private key. One that others can read is used all the same:
@@ -166,22 +175,36 @@ func (f folder) warn(domain string, r ring, files []string) {
 	}
 }
 
-// create writes the first keys of a domain; all are there, or none.
+// create writes the first keys of a domain; all count, or none. Other files
+// in its folder stay.
 func (f folder) create(domain string, r ring, s secrets) error {
-	draft := making + domain
-	if err := os.RemoveAll(f.path(draft, "")); err != nil {
+	if err := f.tellStrays(domain); err != nil {
 		return err
 	}
-	if err := f.add(draft, s); err != nil {
+	if err := WriteSecret(f.path(domain, unfinished), nil); err != nil {
 		return err
 	}
-	if err := f.save(draft, r); err != nil {
+	if err := f.add(domain, s); err != nil {
 		return err
 	}
-	if err := os.Rename(f.path(draft, ""), f.path(domain, "")); err != nil {
+	if err := f.save(domain, r); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(f.dir), syncDir(filepath.Dir(f.dir)))
+	return errors.Join(os.Remove(f.path(domain, unfinished)), syncDir(f.dir), syncDir(filepath.Dir(f.dir)))
+}
+
+// tellStrays names what is in the folder of a domain that has no keys.
+func (f folder) tellStrays(domain string) error {
+	entries, err := os.ReadDir(f.path(domain, ""))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), making) {
+			f.log.Warn("a file that is no key in use is passed over", "file", f.path(domain, e.Name()))
+		}
+	}
+	return err
 }
 
 // add writes private keys, which count once the state names them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,7 +104,10 @@ func TestBrokenFoldersAreToldAndKept(t *testing.T) {
 			_, signed := w.Sign(t.Context(), "desk.test", []byte(mail))
 			_, made := w.Generate(t.Context(), "desk.test", 2048)
 			_, rotated := w.Rotate(t.Context(), "desk.test", RotateOptions{})
-			_, listed := w.Keys(t.Context(), "")
+			_, listed := w.Keys(t.Context(), "desk.test")
+			if domains, err := w.Domains(t.Context()); err != nil || !slices.Equal(domains, []string{"desk.test"}) {
+				t.Errorf("domains: %q, %v", domains, err)
+			}
 			for i, err := range []error{w.Ensure(t.Context(), "desk.test"), signed, made, rotated, listed, swept} {
 				if !ticketing.AsError(err).Temporary() || strings.Contains(fmt.Sprint(err), w.dir) {
 					t.Errorf("%d: %v", i, err)
@@ -136,11 +140,8 @@ func (w *world) snapshot() string {
 // leaves behind.
 func TestStopBetweenWrites(t *testing.T) {
 	w := newWorld(t)
-	if err := os.MkdirAll(filepath.Join(w.dir, making+"desk.test"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	if err := w.Ensure(t.Context(), "desk.test"); err != nil {
-		t.Fatalf("after half a first pair: %v", err)
+		t.Fatal(err)
 	}
 	w.write("rsa202611b.pem", w.read("rsa202611.pem")) // made, not in the state
 	w.write(making+"123", "half a key")
@@ -161,6 +162,55 @@ func TestStopBetweenWrites(t *testing.T) {
 	w.sweep()
 	if got := w.files(); got != "ed202611.pem keys.json rsa202611.pem rsa202611b.pem" {
 		t.Errorf("files: %s", got)
+	}
+}
+
+// TestFirstKeysCountTogether leaves behind what a stop while the first keys are
+// made leaves behind: none of them count, and the next use makes others.
+func TestFirstKeysCountTogether(t *testing.T) {
+	w := newWorld(t)
+	w.write("ed202611.pem", "written")
+	w.write(unfinished, "")
+	if domains, err := w.Domains(t.Context()); err != nil || len(domains) > 0 {
+		t.Errorf("domains: %q, %v", domains, err)
+	}
+	w.sweep()
+	if _, err := w.Keys(t.Context(), "desk.test"); ticketing.KindOf(err) != ticketing.KindNotFound {
+		t.Errorf("keys: %v", err)
+	}
+	if err := w.Ensure(t.Context(), "desk.test"); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.expect("rsa202611b:active ed202611b:active")
+	if got := w.files(); got != "ed202611.pem ed202611b.pem keys.json rsa202611b.pem" {
+		t.Errorf("files: %s", got)
+	}
+}
+
+// TestStrayFilesArePassedOver finds files that are no keys where the first keys
+// are to be made.
+func TestStrayFilesArePassedOver(t *testing.T) {
+	w := newWorld(t)
+	w.write("README", "keep out")
+	w.write("key.pem.old", "not any more")
+	for range 2 {
+		if err := w.Ensure(t.Context(), "desk.test"); err != nil {
+			t.Fatal(err)
+		}
+		w.publish()
+		if got := w.signed(); got != "rsa202611 pass, ed202611 pass" {
+			t.Errorf("signed %s", got)
+		}
+		w.restart()
+	}
+	if got := w.read("README") + ", " + w.read("key.pem.old"); got != "keep out, not any more" {
+		t.Errorf("files: %s", got)
+	}
+	for _, name := range []string{"README", "key.pem.old"} {
+		if strings.Count(w.logs.String(), w.path(name)) != 1 {
+			t.Errorf("%s in the log:\n%s", name, &w.logs)
+		}
 	}
 }
 

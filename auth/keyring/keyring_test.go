@@ -190,7 +190,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"ed202611.pem", "keys.json", "rsa202611.pem"}) {
 		t.Errorf("files %q", got)
 	}
-	if keys, err := w.Keys(t.Context(), ""); err != nil || len(keys) != 2 || keys[0].Bits != 2048 || keys[1].Algorithm != Ed25519 {
+	if keys, err := w.Keys(t.Context(), "desk.test"); err != nil || len(keys) != 2 || keys[0].Bits != 2048 || keys[1].Algorithm != Ed25519 {
 		t.Errorf("keys = %+v, %v", keys, err)
 	}
 	w.now = start.AddDate(1, 0, 0)
@@ -344,8 +344,8 @@ func TestDomainsWithoutKeys(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(w.dir, "empty.test"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if keys, err := w.Keys(t.Context(), ""); err != nil || len(keys) != 0 {
-		t.Errorf("keys = %v, %v", keys, err)
+	if domains, err := w.Domains(t.Context()); err != nil || len(domains) != 0 {
+		t.Errorf("domains = %v, %v", domains, err)
 	}
 	for _, d := range []string{"desk.test", "empty.test"} {
 		_, listed := w.Keys(t.Context(), d)

@@ -34,26 +34,16 @@ type RotateOptions struct {
 	Bits    int  // of the next RSA key; 0 = as the one that signs now, from 2048 to 4096
 }
 
-// Keys lists the keys of a domain, or of all domains for "", in the order in
-// which they were made.
-func (k *Keyring) Keys(_ context.Context, domain string) ([]Key, error) {
-	domains := []string{domain}
-	if domain == "" {
-		var err error
-		if domains, err = k.folder.domains(); err != nil {
-			return nil, err
-		}
-	}
-	var out []Key
-	for _, d := range domains {
-		if err := k.change(d, func(_ string, s *set) (*set, error) {
-			out = append(out, s.keys...)
-			return nil, nil
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+// Domains lists the domains that have keys, also those whose keys are broken.
+func (k *Keyring) Domains(context.Context) ([]string, error) { return k.folder.domains() }
+
+// Keys lists the keys of a domain in the order in which they were made.
+func (k *Keyring) Keys(_ context.Context, domain string) (keys []Key, err error) {
+	err = k.change(domain, func(_ string, s *set) (*set, error) {
+		keys = s.keys
+		return nil, nil
+	})
+	return keys, err
 }
 
 // Generate makes the first keys of a domain, which need not be served yet. A

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +44,7 @@ type DKIMListCmd struct {
 
 // Run lists keys.
 func (c DKIMListCmd) Run(e *Env) error {
-	return ask(e, "dkim.list", api.DKIMRequest{Domain: c.Domain, Check: c.Check}, func(ks []api.DKIMKey) error {
+	return askKeys(e, "dkim.list", api.DKIMRequest{Domain: c.Domain, Check: c.Check}, func(ks []api.DKIMKey) error {
 		if len(ks) == 0 {
 			return none(e.Stdout, "keys")
 		}
@@ -52,11 +54,42 @@ func (c DKIMListCmd) Run(e *Env) error {
 		}
 		rows := [][]string{head}
 		for _, k := range ks {
-			rows = append(rows, []string{k.Domain, k.Selector, algorithm(k), string(k.State), when(k.Since), until(k), inDNS(k)})
+			rows = append(rows, []string{k.Domain, k.Selector, algorithm(k), string(k.State), whenever(k.Since), whenever(k.Until), inDNS(k)})
 		}
 		table(e.Stdout, rows)
 		return nil
 	})
+}
+
+// askKeys is ask for the keys of domains. It shows those that are in order and
+// fails when some domain's are broken.
+func askKeys(e *Env, name string, req api.DKIMRequest, show func([]api.DKIMKey) error) error {
+	var keys []api.DKIMKey
+	err := e.call(name, req, func(line []byte) error {
+		var k api.DKIMKey
+		if err := json.Unmarshal(line, &k); err != nil {
+			return fmt.Errorf("the answer of the server: %w", err)
+		}
+		keys = append(keys, k)
+		if e.Global.JSON {
+			_, err := e.Stdout.Write(line)
+			return err
+		}
+		return nil
+	})
+	if err == nil && !e.Global.JSON {
+		err = show(keys)
+	}
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.State == api.Broken {
+			fmt.Fprintln(e.Stderr, "mxdesk:", clean(k.Error))
+			err = &exitError{code: exitRefused, err: errSaid}
+		}
+	}
+	return err
 }
 
 func algorithm(k api.DKIMKey) string {
@@ -66,11 +99,12 @@ func algorithm(k api.DKIMKey) string {
 	return k.Algorithm
 }
 
-func until(k api.DKIMKey) string {
-	if k.Until.IsZero() {
+// whenever is a time, "" where there is none.
+func whenever(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return when(k.Until)
+	return when(t)
 }
 
 // inDNS says what the DNS has of a key, and of one that is gone what to do.
@@ -115,15 +149,15 @@ type DKIMDNSCmd struct {
 
 // Run prints the records of keys.
 func (c DKIMDNSCmd) Run(e *Env) error {
-	return ask(e, "dkim.dns", api.DKIMRequest{Domain: c.Domain}, func(ks []api.DKIMKey) error {
-		switch {
-		case len(ks) == 0:
+	return askKeys(e, "dkim.dns", api.DKIMRequest{Domain: c.Domain}, func(ks []api.DKIMKey) error {
+		if len(ks) == 0 {
 			return none(e.Stdout, "keys")
-		case c.Zone:
-			printZone(e.Stdout, ks)
-		default:
-			printRecords(e.Stdout, ks)
 		}
+		write := printRecords
+		if c.Zone {
+			write = printZone
+		}
+		write(e.Stdout, slices.DeleteFunc(slices.Clone(ks), func(k api.DKIMKey) bool { return k.State == api.Broken }))
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -171,5 +172,42 @@ func TestZoneLines(t *testing.T) {
 	}
 	if rr, ok := p.Next(); ok || p.Err() != nil {
 		t.Errorf("more: %v, %v", rr, p.Err())
+	}
+}
+
+// The keys of one domain that are broken do not hide those of others.
+func TestDKIMListWithBrokenKeys(t *testing.T) {
+	c := localConfig(t)
+	app, err := NewApp(t.Context(), c, Parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if err := app.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, domain := range []string{"a.test", "b.test"} {
+		if err := app.keys.Ensure(t.Context(), domain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(c.Data, "dkim", "a.test", "keys.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"dkim", "list"}, {"dkim", "dns"}, {"dkim", "dns", "--zone"}, {"dkim", "list", "--json"}} {
+		stdout, stderr, code := command(t, append(args, "--data", c.Data)...)
+		if code != exitRefused || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "dkim/a.test/keys.json") {
+			t.Errorf("%q: exit %d: %s", args, code, stderr)
+		}
+		marked := strings.Contains(stdout, "a.test") && strings.Contains(stdout, "broken")
+		if !strings.Contains(stdout, "b.test") || marked != (args[1] == "list") {
+			t.Errorf("%q: %s", args, stdout)
+		}
 	}
 }

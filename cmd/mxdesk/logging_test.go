@@ -18,6 +18,8 @@ import (
 
 // logLines are what each line of the log means, by message.
 var logLines = map[string]string{
+	"a file that is no key in use is passed over":     "a file in `dkim/` where the first keys of a domain are made",
+	"dkim keys cannot be used":                        "seen while keys were listed: mail of this domain may wait, and the error says what to do",
 	"a key that is not in … is not used":              "a file in `dkim/` that no list of keys names",
 	"dkim key removed":                                "a key's time is over",
 	"dkim keys changed":                               "the next keys sign from now on",

@@ -23,7 +23,9 @@ type Keys interface {
 	Ensure(ctx context.Context, domain string) error
 	// Generate makes the first keys of a domain, served or not.
 	Generate(ctx context.Context, domain string, bits int) ([]keyring.Key, error)
-	// Keys lists the keys of a domain, or of all for "".
+	// Domains lists the domains that have keys.
+	Domains(ctx context.Context) ([]string, error)
+	// Keys lists the keys of a domain.
 	Keys(ctx context.Context, domain string) ([]keyring.Key, error)
 	// Check asks the DNS about each of the keys.
 	Check(ctx context.Context, keys []keyring.Key) []keyring.Publication

@@ -159,7 +159,7 @@ func TestEveryCall(t *testing.T) {
 		{"domain.show", `{"name":"other.test"}`, 404, 1, "reason", "domain-not-found"},
 		{"dkim.keygen", `{"domain":"new.test"}`, 200, 1, "bits", 2048.0},
 		{"dkim.keygen", `{"domain":"new.test","bits":4096}`, 200, 1, "bits", 4096.0},
-		{"dkim.list", `{}`, 200, 4, "selector", "rsa1"},
+		{"dkim.list", `{}`, 200, 5, "selector", "rsa1"},
 		{"dkim.list", `{"domain":"desk.test","check":true}`, 200, 4, "dns", "missing"},
 		{"dkim.list", `{"domain":"other.test"}`, 404, 1, "reason", "keys-not-found"},
 		{"dkim.dns", `{"domain":"desk.test"}`, 200, 3, "name", "rsa1._domainkey.desk.test"},

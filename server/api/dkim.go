@@ -20,6 +20,10 @@ type DKIMRequest struct {
 	Abort  bool   `json:"abort,omitempty"`  // throw the next keys away
 }
 
+// Broken is the state of a DKIMKey that stands for all keys of a domain, where
+// they cannot be used.
+const Broken keyring.State = "broken"
+
 // DKIMKey is a DKIM key of a domain and its TXT record.
 type DKIMKey struct {
 	Domain    string              `json:"domain"`
@@ -27,12 +31,13 @@ type DKIMKey struct {
 	Algorithm string              `json:"algorithm"`
 	Bits      int                 `json:"bits"`
 	State     keyring.State       `json:"state"`
-	Since     time.Time           `json:"since"`
+	Since     time.Time           `json:"since,omitzero"`
 	Until     time.Time           `json:"until,omitzero"`
 	Name      string              `json:"name"`
 	Value     string              `json:"value"`
 	Strings   []string            `json:"strings"` // the value, cut for a zone file
 	DNS       keyring.Publication `json:"dns,omitempty"`
+	Error     string              `json:"error,omitempty"` // with Broken
 }
 
 // DKIMRotation is what a step of a rotation came to.
@@ -69,7 +74,7 @@ func (a *api) dkimKeygen(ctx context.Context, req DKIMRequest) ([]DKIMKey, error
 }
 
 func (a *api) dkimList(ctx context.Context, req DKIMRequest) ([]DKIMKey, error) {
-	keys, err := a.Keys.Keys(ctx, req.Domain)
+	keys, broken, err := a.keysOf(ctx, req.Domain)
 	if err != nil {
 		return nil, err
 	}
@@ -79,12 +84,34 @@ func (a *api) dkimList(ctx context.Context, req DKIMRequest) ([]DKIMKey, error) 
 			out[i].DNS = p
 		}
 	}
-	return out, nil
+	return append(out, broken...), nil
+}
+
+// keysOf lists the keys of a domain, or for "" those of all, and names the
+// domains whose keys are broken.
+func (a *api) keysOf(ctx context.Context, domain string) (keys []keyring.Key, broken []DKIMKey, err error) {
+	if domain != "" {
+		keys, err = a.Keys.Keys(ctx, domain)
+		return keys, nil, err
+	}
+	domains, err := a.Keys.Domains(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range domains {
+		ks, err := a.Keys.Keys(ctx, d)
+		if err != nil {
+			a.Log.Error("dkim keys cannot be used", "domain", d, "error", err)
+			broken = append(broken, DKIMKey{Domain: d, State: Broken, Error: ticketing.AsError(err).Message})
+		}
+		keys = append(keys, ks...)
+	}
+	return keys, broken, nil
 }
 
 func (a *api) dkimDNS(ctx context.Context, req DKIMRequest) ([]DKIMKey, error) {
-	keys, err := a.Keys.Keys(ctx, req.Domain)
-	return keyViews(present(keys)), err
+	keys, broken, err := a.keysOf(ctx, req.Domain)
+	return append(keyViews(present(keys)), broken...), err
 }
 
 func (a *api) dkimRotate(ctx context.Context, req DKIMRequest) ([]DKIMRotation, error) {

@@ -27,8 +27,15 @@ func (o *office) Generate(_ context.Context, domain string, bits int) ([]keyring
 	return []keyring.Key{{Domain: domain, Selector: "rsa1", Bits: bits}}, nil
 }
 
+func (o *office) Domains(context.Context) ([]string, error) {
+	return []string{"broken.test", "desk.test"}, nil
+}
+
 func (o *office) Keys(_ context.Context, domain string) ([]keyring.Key, error) {
-	if domain != "" && domain != "desk.test" {
+	if domain == "broken.test" {
+		return nil, &ticketing.Error{Kind: ticketing.KindInternal, Reason: "keys-broken", Message: "the keys of broken.test cannot be used"}
+	}
+	if domain != "desk.test" {
 		return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "keys-not-found", Message: "there are no keys"}
 	}
 	return deskKeys(), nil
@@ -102,5 +109,23 @@ func TestKeysAsScriptsSeeThem(t *testing.T) {
 		if l["state"] == "gone" {
 			t.Errorf("%v is to be published", l)
 		}
+	}
+}
+
+// Broken keys of one domain do not hide those of the others.
+func TestBrokenKeysStandBesideOthers(t *testing.T) {
+	o := newOffice(t)
+	for call, keys := range map[string]int{"dkim.list": 4, "dkim.dns": 3} {
+		code, lines := o.post(call, `{}`)
+		if code != 200 || len(lines) != keys+1 {
+			t.Fatalf("%s: %d, %v", call, code, lines)
+		}
+		last := lines[keys]
+		if last["domain"] != "broken.test" || last["state"] != "broken" || last["error"] != "the keys of broken.test cannot be used" {
+			t.Errorf("%s: %v", call, last)
+		}
+	}
+	if code, lines := o.post("dkim.list", `{"domain":"broken.test"}`); code != 500 {
+		t.Errorf("asked for alone: %d, %v", code, lines)
 	}
 }
