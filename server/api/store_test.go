@@ -176,7 +176,7 @@ func TestStoreStatsAndCompact(t *testing.T) {
 	for _, k := range st.Kinds {
 		kinds[k.Kind] = k.Rows
 	}
-	want := map[string]int64{"alias": 1, "domain": 1, "meta": 2, "project": 1, "project.alias": 1, "project.name": 1}
+	want := map[string]int64{"alias": 1, "domain": 1, "meta": 3, "project": 1, "project.alias": 1, "project.name": 1}
 	if !maps.Equal(kinds, want) || st.Space.Tables != 5000 {
 		t.Errorf("%+v", st)
 	}
