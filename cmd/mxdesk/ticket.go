@@ -40,11 +40,11 @@ func (c TicketListCmd) Run(e *Env) error {
 		if len(ts) == 0 {
 			return none(e.Stdout, "tickets")
 		}
-		rows := [][]string{{"TICKET", "STATE", "UPDATED", "REQUESTER", "COMMENTS", "TITLE"}}
+		rows := [][]string{{"TICKET", "STATE", "UPDATED", "REQUESTER", "ENTRIES", "TITLE"}}
 		for _, t := range ts {
 			rows = append(rows, []string{
 				fmt.Sprintf("%s#%d", t.Project, t.IID), string(t.State), when(t.UpdatedAt), cell(t.Requester, 32),
-				strconv.FormatUint(t.Comments, 10), cell(t.Title, 60),
+				strconv.FormatUint(t.Entries, 10), cell(t.Title, 60),
 			})
 		}
 		table(e.Stdout, rows)

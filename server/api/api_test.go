@@ -255,3 +255,18 @@ func TestStatusOfKinds(t *testing.T) {
 		}
 	}
 }
+
+// What a list counts is what a ticket shows, the notes of the desk among them.
+func TestListCountsEntries(t *testing.T) {
+	o := newOffice(t)
+	o.post("ticket.state", `{"ticket":"support#1","state":"closed"}`)
+	_, listed := o.post("ticket.list", `{}`)
+	_, shown := o.post("ticket.show", `{"ticket":"support#1"}`)
+	entries, _ := shown[0]["comments"].([]any)
+	if len(entries) != 2 || entries[1].(map[string]any)["kind"] != "system" {
+		t.Fatalf("entries: %v", entries)
+	}
+	if listed[0]["entries"] != 2.0 {
+		t.Errorf("the list says %v", listed[0])
+	}
+}

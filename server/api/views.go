@@ -21,7 +21,7 @@ type Ticket struct {
 	CreatedAt time.Time       `json:"created_at"`
 	UpdatedAt time.Time       `json:"updated_at"`
 	MessageID string          `json:"message_id"`
-	Comments  uint64          `json:"comments"`
+	Entries   uint64          `json:"entries"` // comments and what the desk noted
 }
 
 // Thread is a whole ticket.
@@ -156,7 +156,7 @@ func list[T any](in []T) []T {
 func ticketView(t ticketing.TicketView) Ticket {
 	return Ticket{
 		Project: t.ProjectName, IID: t.IID, Title: t.Title, State: t.State, Requester: t.Requester.Address, Name: t.Requester.Name,
-		Assignee: t.Assignee, Labels: list(t.Labels), CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, MessageID: t.MessageID, Comments: t.Comments,
+		Assignee: t.Assignee, Labels: list(t.Labels), CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, MessageID: t.MessageID, Entries: t.Comments,
 	}
 }
 
