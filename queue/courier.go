@@ -217,7 +217,7 @@ func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryS
 		cancel()
 		switch {
 		case err == nil:
-			log.Info("queue: attempt", "tls", a.TLS, "text", a.Text, "due", orNever(due))
+			log.Info("queue: attempt", "tls", a.TLS, "text", ticketing.MaskTokens(a.Text), "due", orNever(due))
 			q.o.Metrics.Recorded(string(state), a.TLS)
 			if state.Final() {
 				q.o.Metrics.Finished(string(state), a.At.Sub(c.CreatedAt))

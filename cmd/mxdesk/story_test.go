@@ -260,6 +260,9 @@ func TestStoryTicketAnswerFollowUp(t *testing.T) {
 		if !strings.HasPrefix(got, "250 ") {
 			t.Fatalf("reply = %q", got)
 		}
+		if logs := s.logs.String(); strings.Contains(logs, token) || !strings.Contains(logs, "rcpt="+ticketing.MaskTokens(token)) {
+			t.Errorf("reply address %s in the log:\n%s", token, logs)
+		}
 		th = s.thread("support#1")
 		if n := len(th.Entries); n != 3 || th.Entries[2].Body != "It helped." {
 			t.Errorf("%d comments, last %q", n, th.Entries[n-1].Body)

@@ -30,7 +30,7 @@ func (t *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 			return err
 		})
 		if err != nil {
-			txn.log.Debug("recipient refused", "rcpt", address, "error", err)
+			txn.log.Debug("recipient refused", "rcpt", ticketing.MaskTokens(address), "error", err)
 			return t.refuseRecipient(txn, address, replyOf(err), ticketing.KindOf(err) == ticketing.KindNotFound)
 		}
 		n = len(txn.envelope.Recipients)

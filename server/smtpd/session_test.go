@@ -71,6 +71,8 @@ func TestLog(t *testing.T) {
 		c.want("250 ")
 		c.envelope()
 		c.do("RSET", "250 ")
+		c.do("MAIL FROM:<b+0123456789abcdefghjkmnpqrs@desk.test>", "250 ")
+		c.do("RSET", "250 ")
 		c.do("MAIL FROM:<a@b@c>", "501 ")
 		c.data()
 		c.send("Subject: x\r\n\n.\r\n.\r\n")
@@ -90,8 +92,9 @@ func TestLog(t *testing.T) {
 		want := []string{
 			`INFO 1 2 192.0.2.1:4000 ann@example.org 1 14 accepted "" 250`,
 			`INFO 1 3 192.0.2.1:4000 ann@example.org 1 0 aborted aborted 0`,
-			`INFO 1 4 192.0.2.1:4000 "" 0 0 rejected bad-sender 501`,
-			`INFO 1 5 192.0.2.1:4000 ann@example.org 1 0 rejected bare-newline 521`,
+			`INFO 1 4 192.0.2.1:4000 b+0123…@desk.test 0 0 aborted aborted 0`,
+			`INFO 1 5 192.0.2.1:4000 "" 0 0 rejected bad-sender 501`,
+			`INFO 1 6 192.0.2.1:4000 ann@example.org 1 0 rejected bare-newline 521`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -72,6 +72,6 @@ func (t *session) finish(txn *transaction, d metrics.SMTPDecision, r reply, size
 	e := &txn.envelope
 	txn.log.Info("transaction",
 		"decision", string(d), "reason", r.reason, "code", r.code,
-		"helo", e.Helo, "from", e.MailFrom, "rcpts", len(e.Recipients), "rcpts_refused", txn.refused,
+		"helo", e.Helo, "from", ticketing.MaskTokens(e.MailFrom), "rcpts", len(e.Recipients), "rcpts_refused", txn.refused,
 		"size", size, "seconds", time.Since(txn.begun).Seconds())
 }

@@ -129,7 +129,7 @@ func (in *Intake) Deliver(ctx context.Context, env *ticketing.Envelope, raw tick
 		if o.Err == nil {
 			in.o.Metrics.Taken(in.o.Now())
 		}
-		in.o.Log.Info("message", "id", env.ID, "session", env.Session, "rcpt", env.Recipients[i].Address, "decision", o.Decision,
+		in.o.Log.Info("message", "id", env.ID, "session", env.Session, "rcpt", ticketing.MaskTokens(env.Recipients[i].Address), "decision", o.Decision,
 			"reason", o.Reason, "ticket", o.Ticket, "message_id", msg.MessageID, "size", raw.Size(), failure(o.Err))
 	}
 	return outs
