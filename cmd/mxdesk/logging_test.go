@@ -31,6 +31,7 @@ var logLines = map[string]string{
 	"list unhealthy, not asked any more":              "a list answers for everybody, or not as lists do",
 	"next dkim keys made":                             "the next keys of a domain wait for their records",
 	"others can read a private key":                   "its file's mode allows it",
+	"admin call given up by its client":               "a command ended before its answer did, as in a broken pipe",
 	"admin call":                                      "a command failed for a reason of ours",
 	"badger: …":                                       "a remark of the store's engine",
 	"certificate cannot be read, the old one is kept": "a renewed pair does not fit together or may not be read",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -103,7 +104,30 @@ func (p patient) Write(b []byte) (int, error) {
 	if err := p.rc.SetWriteDeadline(time.Now().Add(streamTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	return p.w.Write(b)
+	n, err := p.w.Write(b)
+	return n, ofClient(err)
+}
+
+// errClient marks errors on the way to or from the client, which are its own
+// doing.
+var errClient = errors.New("the client has gone or is too slow")
+
+func ofClient(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errClient, err)
+}
+
+// failed logs the end of a call that is not its good one, and tells whether
+// there is still somebody to hear of it.
+func (s *Store) failed(r *http.Request, call string, err error) bool {
+	if r.Context().Err() != nil || errors.Is(err, errClient) {
+		s.Log.Info("admin call given up by its client", "call", call, "error", err)
+		return false
+	}
+	s.Log.Error("admin call", "call", call, "error", err)
+	return true
 }
 
 // until is the request's context, ended early when the server stops.
@@ -164,11 +188,10 @@ func streamed[Req any](mux *http.ServeMux, s *Store, name string, call func(cont
 		o := &out{enc: json.NewEncoder(buf), buf: buf, now: s.Now}
 		o.enc.SetEscapeHTML(false)
 		err := call(ctx, req, o)
-		if r.Context().Err() != nil {
-			return // the client has gone
-		}
 		if err != nil {
-			s.Log.Error("admin call", "call", name, "error", err)
+			if !s.failed(r, name, err) {
+				return
+			}
 			o.enc.Encode(Line{Failure: &Failure{Reason: "failed", Message: err.Error()}}) // to the owner of the data
 			return
 		}
@@ -195,7 +218,7 @@ func (s *Store) backup(w http.ResponseWriter, r *http.Request) {
 		DB: s.DB, Files: s.Files, Mxdesk: s.Mxdesk, Made: s.Now(), Size: s.Space().Tables, Have: readHashes(r.Body),
 	})
 	if err != nil {
-		s.Log.Error("admin call", "call", "backup", "error", err)
+		s.failed(r, "backup", err)
 	}
 }
 
@@ -206,7 +229,7 @@ func readHashes(r io.Reader) iter.Seq2[store.Hash, error] {
 		for {
 			var h store.Hash
 			_, err := io.ReadFull(br, h[:])
-			if errors.Is(err, io.EOF) || !yield(h, err) || err != nil {
+			if errors.Is(err, io.EOF) || !yield(h, ofClient(err)) || err != nil {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,7 @@ type depot struct {
 	db     *store.DB
 	srv    *httptest.Server
 	done   chan struct{}
+	logs   bytes.Buffer // to be read when the server is closed
 }
 
 func newDepot(t *testing.T) *depot {
@@ -43,7 +45,7 @@ func newDepot(t *testing.T) *depot {
 	}
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	s := Store{
-		DB: d.db, Files: fstest.MapFS{"dkim/k.pem": {Data: []byte("k")}}, Mxdesk: "test", Done: d.done,
+		DB: d.db, Files: fstest.MapFS{"dkim/k.pem": {Data: []byte("k")}}, Mxdesk: "test", Done: d.done, Log: slog.New(slog.NewTextHandler(&d.logs, nil)),
 		Now: func() time.Time { now = now.Add(time.Second); return now }, Space: func() Space { return Space{Tables: 5000} },
 		Compact: func(context.Context) (Compacted, error) { return Compacted{Segments: 2}, nil },
 	}
@@ -272,6 +274,26 @@ func TestBackupEndsWithTheServer(t *testing.T) {
 	rest, err := io.ReadAll(resp.Body)
 	if err != nil || !bytes.Contains(rest, []byte("about to stop")) || len(rest) > 15_000_000 {
 		t.Errorf("%d bytes, %v: %q", len(rest), err, rest[max(len(rest)-100, 0):])
+	}
+}
+
+// A client that goes away in the middle is no fault of ours.
+func TestClientThatGoesIsNoError(t *testing.T) {
+	d := newDepot(t)
+	d.stage(300, 60_000)
+	for _, body := range []string{"", "no whole hash"} {
+		resp, err := http.Post(d.srv.URL+"/backup", "", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(resp.Body, make([]byte, 30)); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close() // with 18 MB to come
+	}
+	d.srv.Close()
+	if logs := d.logs.String(); strings.Count(logs, "level=INFO") != 2 || strings.Contains(logs, "level=ERROR") {
+		t.Errorf("log:\n%s", logs)
 	}
 }
 
