@@ -65,6 +65,12 @@ func doubt(v *ticketing.Verdict) string {
 	case "permerror":
 		return may + from + " has published rules that cannot be read."
 	}
+	switch v.Verdict.Reason {
+	case ticketing.ReasonListed:
+		return "Block lists speak against where this mail comes from."
+	case ticketing.ReasonManyFrom:
+		return may + "It does not name one sender."
+	}
 	return may + from + " publishes no rules to check it by."
 }
 

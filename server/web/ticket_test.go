@@ -87,11 +87,28 @@ func TestShield(t *testing.T) {
 		SPF:        ticketing.SPFResult{Result: "softfail", Domain: "evil.test", Scope: "mfrom"},
 		DMARC:      ticketing.DMARCResult{Result: "fail", Domain: "customer.test", Policy: "none"},
 	}
+	listed := plain("Cheap", "text")
+	listed.auth = ticketing.Verdict{
+		FromDomain: "customer.test", DMARC: ticketing.DMARCResult{Result: "none", Domain: "customer.test"},
+		Lists:   ticketing.ListsResult{Score: 5, Hits: []ticketing.ListHit{{Zone: "bl.test", Answer: "127.0.0.2", Weight: 5}}},
+		Verdict: ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonListed},
+	}
+	forged := plain("Pay cheap", "text")
+	forged.auth = listed.auth
+	forged.auth.DMARC.Result = "fail"
+	several := plain("Both of us", "text")
+	several.auth = ticketing.Verdict{DMARC: ticketing.DMARCResult{Result: "none"}, Verdict: ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonManyFrom}}
+	unknown := plain("Hello", "text")
+	unknown.auth = ticketing.Verdict{FromDomain: "customer.test", DMARC: ticketing.DMARCResult{Result: "none", Domain: "customer.test"}}
 	for _, c := range []struct {
 		in    incoming
 		class string
 		want  []string
 	}{
+		{listed, "summary.attention", []string{"Unverified", "Unverified Block lists speak against where this mail comes from. ", "bl.test=127.0.0.2(5)"}},
+		{forged, "summary.attention", []string{"customer.test does not vouch for it", "bl.test=127.0.0.2(5)"}},
+		{several, "summary.attention", []string{"Unverified", "It does not name one sender."}},
+		{unknown, "summary.attention", []string{"Unverified", "customer.test publishes no rules to check it by."}},
 		{plain("Hello", "text"), "summary.ok", []string{"Verified", "customer.test vouches for this mail.", "SPF pass", "DKIM pass", "selector=s1", "bits=2048", "DMARC pass", "aligned=dkim", "ARC none"}},
 		{spoofed, "summary.attention", []string{"Unverified", "may not come from who it says", "customer.test does not vouch for it", "SPF softfail", "DKIM none", "not signed", "DMARC fail"}},
 	} {
