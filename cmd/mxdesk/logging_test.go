@@ -46,6 +46,7 @@ var logLines = map[string]string{
 	"the number of the newest batch cannot be noted":  "the next start would not notice if the newest mails were missing from its files; look at the disk",
 	"the number of the newest batch cannot be read, missing batches would not be noticed": "the file `store/committed` is damaged; it is written anew with the next mail, but look at the disk",
 	"half-written blobs stay behind the end of a segment":                                 "a write failed; the bytes are cut off at the next start",
+	"tls handshake failed":               "a client gave up, or has no version or cipher in common",
 	"housekeeping":                       "rows that had outlived their time were swept",
 	"housekeeping of segments":           "space of deleted mails could not be reclaimed",
 	"journal of refusals":                "refusals could not be written to the journal",
