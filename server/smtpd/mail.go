@@ -78,9 +78,6 @@ func (t *session) checkMail(txn *transaction, from string, opts *smtp.MailOption
 		}
 		txn.envelope.MailFrom = address
 	}
-	if over(opts.Size, t.o.MaxMessageBytes) {
-		return &replyTooLarge
-	}
 	if over(t.srv.abandoned.Load()+1, int64(t.o.MaxAbandoned)) {
 		return &replyOverloaded
 	}

@@ -52,6 +52,12 @@ type Server struct {
 	draining bool
 }
 
+// maxCommand is how long the line of a command may be. RFC 5321 wants 512 octets,
+// extensions more.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.4
+const maxCommand = 4096
+
 // New returns a Server that is ready to serve listeners.
 func New(desk Desk, o Options) *Server {
 	s := &Server{desk: desk, o: o.withDefaults(), conns: make(map[*conn]struct{})}
@@ -66,14 +72,9 @@ func New(desk Desk, o Options) *Server {
 	s.smtp.AllowInsecureAuth = true // AUTH is refused; without TLS it would be for want of that
 	s.smtp.ErrorLog = protocolLog{s.log}
 	if s.o.MaxMessageBytes > 0 {
-		s.smtp.MaxMessageBytes = s.o.MaxMessageBytes + 1 // its own limit is off by one (trap S8)
+		s.smtp.MaxMessageBytes = s.o.MaxMessageBytes
 	}
-	// Shared by commands and text (trap S7): our own limit has to be hit first,
-	// and go-smtp reads up to 4096 octets ahead.
-	s.smtp.MaxLineLength = 0
-	if s.o.MaxLineBytes > 0 {
-		s.smtp.MaxLineLength = s.o.MaxLineBytes + 2*4096
-	}
+	s.smtp.MaxLineLength = maxCommand // of texts it sees nothing, of chunks it does not ask
 	return s
 }
 
