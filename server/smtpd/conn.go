@@ -88,8 +88,9 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return g
 }
 
-// receive sends the replies that have been kept and waits for the client as long as the clock allows. When the time or a
-// budget has run out it tells the client why and closes the connection.
+// receive sends the replies that have been kept and waits for the client as long
+// as the clock allows. When the time or a budget has run out it tells the client
+// why and closes the connection.
 func (g *conn) receive(p []byte) (int, error) {
 	if err := g.send(nil); err != nil {
 		return 0, err
