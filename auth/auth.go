@@ -252,8 +252,8 @@ func (c *check) lostARC() { c.arc = arc.Result{Result: arc.TempError} }
 func (c *check) lostLists() { c.lists = ticketing.ListsResult{} }
 
 func (c *check) checkDMARC(ctx context.Context) {
-	if c.author.several {
-		c.checkSeveral(ctx)
+	if c.author.several || c.author.impossible {
+		c.failAuthor(ctx)
 	}
 	if c.author.domain == "" {
 		return
@@ -276,14 +276,19 @@ func (c *check) checkDMARC(ctx context.Context) {
 	}
 }
 
-// checkSeveral fails a mail with several From domains: nobody can vouch for
-// all that people see. The strictest of the domains' policies holds.
+// failAuthor fails a mail with several From domains: nobody can vouch for all
+// that people see. The strictest of the domains' policies holds. One that is no
+// domain has no policy, and RFC 9989 leaves such mail to the receiver: it is set
+// aside, not refused, since careless programs write noreply@shop.example:8080.
 //
 // https://www.rfc-editor.org/rfc/rfc9989#section-5.3.1
-func (c *check) checkSeveral(ctx context.Context) {
+func (c *check) failAuthor(ctx context.Context) {
 	ctx, cancel := c.within(ctx)
 	defer cancel()
 	c.dmarc.Result = dmarc.Fail
+	if c.author.impossible {
+		c.dmarc.Disposition = dmarc.PolicyQuarantine
+	}
 	harsh := []string{dmarc.PolicyNone, dmarc.PolicyQuarantine, dmarc.PolicyReject}
 	for _, domain := range c.author.domains {
 		r := dmarc.Evaluate(ctx, c.resolver, dmarc.Input{From: domain})

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode"
@@ -22,6 +23,9 @@ type author struct {
 	// does not vouch for what people see.
 	several bool
 	domains []string // all of them, at most maxFromDomains, in their order
+	// impossible tells of an author who is shown with what no domain can be. It
+	// may show a domain with a policy, but nobody can publish one for it.
+	impossible bool
 }
 
 // maxFromDomains bounds how many From domains are asked for their policies.
@@ -62,9 +66,11 @@ func authorOf(people []ticketing.Person, several bool) author {
 	count := 0
 	for _, p := range people {
 		if p.Address == "" {
+			a.impossible = a.impossible || strings.Contains(p.Name, "@") // shown for want of an address
 			continue
 		}
 		domain := addressDomain(p.Address)
+		a.impossible = a.impossible || domain == "" && !isLiteral(p.Address)
 		if count > 0 && domain != a.domain {
 			a.several = true
 		}
@@ -111,12 +117,31 @@ func isOdd(f message.Field) bool {
 	return len(f.Name) > maxName || len(f.Name)+len(":")+len(f.RawValue()) != len(f.Raw)
 }
 
+// hostCharacters are those of domains that have hosts or mail, underscores of
+// careless owners included.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2
+const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+
 // addressDomain returns the domain of an address as A-labels, "" when it has
 // none that could publish a policy.
 func addressDomain(address string) string {
-	domain, err := dns.ASCII(address[strings.LastIndexByte(address, '@')+1:])
-	if err != nil || strings.ContainsAny(domain, "[]:@") {
+	domain, err := dns.ASCII(afterAt(address))
+	if err != nil || strings.Trim(domain, hostCharacters) != "" {
 		return ""
 	}
 	return domain
 }
+
+// isLiteral tells whether an address has that of a host in place of a domain, as
+// those of devices have. No policy is dodged by it.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.1.3
+func isLiteral(address string) bool {
+	host, opened := strings.CutPrefix(afterAt(address), "[")
+	host, closed := strings.CutSuffix(host, "]")
+	addr, err := netip.ParseAddr(strings.TrimPrefix(strings.ToLower(host), "ipv6:"))
+	return opened && closed && err == nil && addr.Zone() == ""
+}
+
+func afterAt(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }

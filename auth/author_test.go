@@ -67,6 +67,49 @@ func TestShownAuthorIsTheOneSigned(t *testing.T) {
 	}
 }
 
+// A From that shows the domain of a bank in a form that the DNS cannot have does
+// not get past the bank's policy; what honest hosts write is taken as ever.
+func TestImpossibleFrom(t *testing.T) {
+	long := strings.Repeat("x", 64)
+	records := "_dmarc.bank.example: v=DMARC1; p=reject\nbank.example: v=spf1 +all\ns._domainkey.bank.example: " + keyRecord(t)
+	const hold, reject, taken = "hold from-impossible", "reject dmarc-reject", "accept none"
+	for domain, want := range map[string]string{
+		"bank.example:25": hold, "[bank.example]": hold, "[bank.example:25]": hold, "[192.0.2.1%bank.example]": hold,
+		"bank.example/": hold, "bank.example%20x": hold, "bank.example|x.example": hold, "!bank.example": hold,
+		long + ".bank.example": hold, strings.Repeat("x.", 125) + "bank.example": hold, "mail..bank.example": hold,
+		"bank.example\u200e": hold, "ba\u202enk.example": hold, "bank.example\ufe5525": hold, "bank.example\ufffd": hold, "bank\u2024example": hold,
+		"bank.example\\": hold, "x.example@bank.example": hold,
+
+		"bank.example.": reject, "bank.example..": reject, ".bank.example": reject, "BANK.example": reject, "bank .example": reject,
+		"bank\u3002example": reject, "\uff42\uff41\uff4e\uff4b.example": reject, "ba\u00adnk.example": reject,
+		"b\u200bank.example": reject, "x_y.bank.example": reject, "-.bank.example": reject,
+
+		"[192.0.2.1]": taken, "[IPv6:2001:db8::1]": taken, "192.0.2.1": taken, "localhost": taken, "host.localdomain": taken,
+		"my_printer": taken, "m\u00fcnchen.example": taken,
+	} {
+		text := "From: CEO <ceo@" + domain + ">\r\nSubject: x\r\n\r\nHi.\r\n"
+		if strings.Contains(domain, "..") || strings.ContainsAny(domain, "\\@") {
+			text = strings.NewReplacer("CEO <", "", ">", "").Replace(text) // else nothing of it is shown
+		}
+		v := New(zone(t, records), Options{}).Verify(t.Context(), envelope("a@x.example"), raw(text))
+		if got := string(v.Verdict.Action) + " " + v.Verdict.Reason; got != want || v.Aligned() {
+			t.Errorf("%q: %s, want %s", domain, got, want)
+		}
+	}
+	for _, tt := range []struct{ name, from, want string }{
+		{"no domain", "root", "accept from-not-one"},
+		{"nobody", "", "accept from-not-one"},
+		{"beside another domain", "a@x.example, ceo@bank.example:25", hold},
+		{"beside one that refuses", "ceo@bank.example:25, a@bank.example", reject},
+	} {
+		text := sign(t, "bank.example", "From: "+tt.from+"\r\nSubject: x\r\n\r\nHi.\r\n")
+		v := New(zone(t, records), Options{}).Verify(t.Context(), envelope("a@bank.example"), raw(text))
+		if got := string(v.Verdict.Action) + " " + v.Verdict.Reason; got != tt.want || v.Aligned() {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 func FuzzAuthor(f *testing.F) {
 	for _, s := range []string{
 		"From: a@x.test\r\nFrom: b@y.test\r\n\r\nhi", "From : a@x.test\r\n\r\n", "\r\nFrom: a@x.test\r\n\r\n", "\t\r\nFrom: a@x.test\r\n\r\n",
@@ -74,6 +117,9 @@ func FuzzAuthor(f *testing.F) {
 		"Subject: x\r\nno field\r\nFrom: a@x.test\r\n\r\n", "Subject: x\rFrom: b@y.test\r\nFrom: a@x.test\r\n\r\n",
 		"From: a@x.test\n\nFrom: b@y.test\n\r\n", "From: a@x.test\r\n \r\nFrom: b@y.test\r\n\r\n", "From: a@x.test\r\n\rFrom: b@y.test\r\n\r\n",
 		"From: a@\xe9x.test\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\nx\r\n--b--\r\n",
+		"From: a@x.test:25\r\n\r\n", "From: a@[x.test]\r\n\r\n", "From: a@[192.0.2.1]\r\n\r\n", "From: a@x.test.\r\n\r\n", "From: a@x..test\r\n\r\n",
+		"From: a@x.test\u200e\r\n\r\n", "From: a@x\u3002test\r\n\r\n", "From: b@y.test, a@x.test/\r\n\r\n", "Sender: a@x.test:25\r\n\r\n",
+		"From: a@" + strings.Repeat("x", 64) + ".test\r\n\r\n", "From: a@" + strings.Repeat("x.", 126) + "test\r\n\r\n",
 		"From: \"a@x.test\" <b@y.test>\r\n\r\n", "From: =?utf-8?q?a=40x.test_=3Cb=40y.test=3E?= <c@z.test>\r\n\r\n", "From: g: a@x.test, b@y.test;\r\n\r\n",
 	} {
 		f.Add([]byte(s))
@@ -89,8 +135,13 @@ func FuzzAuthor(f *testing.F) {
 		checked := readAuthor(m, bytes.NewReader(text), int64(len(text)))
 		var shown []string
 		for _, p := range mail.Parse(bytes.NewReader(text), int64(len(text)), mail.Options{}).From {
-			if p.Address != "" {
-				shown = append(shown, addressDomain(p.Address))
+			if p.Address == "" {
+				continue
+			}
+			domain := addressDomain(p.Address)
+			shown = append(shown, domain)
+			if domain == "" && !checked.impossible && !strings.Contains(p.Address, "@[") {
+				t.Errorf("%q is taken for an author with no policy", p.Address)
 			}
 		}
 		for _, domain := range shown {

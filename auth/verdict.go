@@ -88,6 +88,8 @@ func (c *check) policy() ticketing.Decision {
 		return accept(ticketing.ReasonTrustedARC)
 	case c.dmarc.Disposition == dmarc.PolicyReject:
 		return c.refusal()
+	case c.author.impossible:
+		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonImpossibleFrom}
 	case c.dmarc.Disposition == dmarc.PolicyQuarantine:
 		return ticketing.Decision{Action: ticketing.ActionHold, Reason: ticketing.ReasonDMARCQuarantine}
 	case (c.dmarc.Result == dmarc.TempError || c.unsure()) && c.ourFault():

@@ -144,6 +144,7 @@ const (
 	ReasonTrustedARC      = "arc-trusted"       // a trusted sealer vouches for it
 	ReasonTempError       = "auth-temperror"    // a name server could not tell
 	ReasonManyFrom        = "from-not-one"      // no or several From addresses
+	ReasonImpossibleFrom  = "from-impossible"   // a From address that is shown has what no domain can be
 	ReasonDMARCPermError  = "dmarc-permerror"   // the policy record is broken
 	ReasonListed          = "listed"            // block lists speak against the client or its domains
 	ReasonVerifierFailed  = "verifier-deadline" // we did not finish in time

@@ -72,6 +72,8 @@ func heldCause(reason string) string {
 		return "The sender’s domain asks to refuse it. It came through a relay of ours, so it was kept instead."
 	case ticketing.ReasonManyFrom:
 		return "It does not name exactly one sender."
+	case ticketing.ReasonImpossibleFrom:
+		return "The domain of its From address cannot exist, so nobody can vouch for it."
 	case ticketing.ReasonTempError:
 		return "A name server did not answer, so the sender could not be checked."
 	case "token-of-another":
