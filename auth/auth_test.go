@@ -57,6 +57,10 @@ func TestVerdict(t *testing.T) {
 	sealed := func(domain, results string) string {
 		return seal(t, domain, domain+"; "+results, from("ann@reject.example"))
 	}
+	unsigned := func(domain string, names ...string) string {
+		text := sealNames(t, domain, domain+"; dmarc=pass header.from=reject.example", plainMail, names...)
+		return strings.Replace(text, "ann@example.com", "ann@reject.example", 1)
+	}
 	limited := signLength(t, "reject.example", from("ann@reject.example"))
 	tests := []struct {
 		name, mailFrom, text string
@@ -95,6 +99,9 @@ func TestVerdict(t *testing.T) {
 		{"claim in quotes", "", sealed("forward.example", `spf=fail reason="x; dmarc=pass header.from=reject.example"`), "none - pass fail: reject dmarc-reject"},
 		{"unknown sealer", "", sealed("other.example", "dmarc=pass header.from=reject.example"), "none - pass fail: reject dmarc-reject"},
 		{"chain broken", "", strings.Replace(sealed("forward.example", "dmarc=pass header.from=reject.example"), "Hello.", "Hullo.", 1), "none - fail fail: reject dmarc-reject"},
+		{"trusted sealer, From not signed", "", unsigned("forward.example", "To", "Subject"), "none - fail fail: reject dmarc-reject"},
+		{"trusted sealer, no field signed", "", unsigned("forward.example", ""), "none - pass fail: reject dmarc-reject"},
+		{"trusted key not to be had, no field signed", "", unsigned("relay.example", ""), "none - temperror fail: reject dmarc-reject"},
 		{"trusted key not to be had", "", sealed("relay.example", "dmarc=pass header.from=reject.example"), "none - temperror fail: tempfail auth-temperror"},
 		{"other key not to be had", "", sealed("slow.example", "dmarc=pass header.from=reject.example"), "none - temperror fail: reject dmarc-reject"},
 
@@ -174,14 +181,14 @@ func TestOnTemperror(t *testing.T) {
 	}
 }
 
-// TestSealedLength checks that a sealer who signed only the beginning of the
-// body vouches for nothing.
-func TestSealedLength(t *testing.T) {
+// TestPartialSeal checks that a sealer who signed only the beginning of the body,
+// or no header, vouches for nothing.
+func TestPartialSeal(t *testing.T) {
 	for _, limited := range []bool{false, true} {
 		c := New(keyedZone(t), Options{TrustedSealers: []string{"forward.example"}}).begin(envelope(""))
 		c.author = author{domain: "reject.example", single: true}
 		c.arc = arc.Result{
-			Result: arc.Pass, Sealers: []string{"forward.example"}, BodyLimited: limited,
+			Result: arc.Pass, Sealers: []string{"forward.example"}, Partial: limited,
 			AAR: []string{"forward.example; dmarc=pass header.from=reject.example"},
 		}
 		if c.sealerVouches(t.Context()) == limited {

@@ -91,7 +91,14 @@ func parse(t testing.TB, text string) *message.Message {
 // seal puts an ARC set above a message that has none.
 func seal(t testing.TB, domain, results, text string) string {
 	t.Helper()
-	set, err := arc.Seal(parse(t, text), arc.Result{Result: arc.None}, results, arc.SealOptions{Domain: domain, Selector: "s", Key: testKey()})
+	return sealNames(t, domain, results, text)
+}
+
+// sealNames is seal with the names of the fields to sign; none are the default.
+func sealNames(t testing.TB, domain, results, text string, names ...string) string {
+	t.Helper()
+	set, err := arc.Seal(parse(t, text), arc.Result{Result: arc.None}, results,
+		arc.SealOptions{Domain: domain, Selector: "s", Key: testKey(), Headers: names})
 	if err != nil {
 		t.Fatal(err)
 	}

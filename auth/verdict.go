@@ -119,7 +119,7 @@ func (c *check) ourFault() bool { return c.broken.Load() || c.resolver.missed.Lo
 // refusal is what follows from a policy of reject. A trusted sealer may vouch
 // for the mail when its key can be had again, so the client is to come again.
 func (c *check) refusal() ticketing.Decision {
-	if n := len(c.arc.Sealers); c.arc.Result == arc.TempError && (n == 0 || c.trusts(c.arc.Sealers[n-1])) {
+	if n := len(c.arc.Sealers); c.arc.Result == arc.TempError && !c.arc.Partial && (n == 0 || c.trusts(c.arc.Sealers[n-1])) {
 		return ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonTempError}
 	}
 	return ticketing.Decision{Action: ticketing.ActionReject, Reason: ticketing.ReasonDMARCReject}
@@ -168,7 +168,7 @@ func (v *Verifier) trusts(sealer string) bool {
 // https://www.rfc-editor.org/rfc/rfc8617#section-7.2.1
 func (c *check) sealerVouches(ctx context.Context) bool {
 	n := len(c.arc.Sealers)
-	if c.arc.Result != arc.Pass || c.arc.BodyLimited || n == 0 || len(c.arc.AAR) != n || !c.trusts(c.arc.Sealers[n-1]) {
+	if c.arc.Result != arc.Pass || c.arc.Partial || n == 0 || len(c.arc.AAR) != n || !c.trusts(c.arc.Sealers[n-1]) {
 		return false
 	}
 	passed, saw := false, dmarc.Input{From: c.author.domain}

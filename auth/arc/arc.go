@@ -45,9 +45,10 @@ type Result struct {
 	// AAR are the authentication results each sealer saw, as one line without
 	// the instance, that of the first instance first.
 	AAR []string
-	// BodyLimited tells that the latest message signature covers only the
-	// beginning of the body (l=).
-	BodyLimited bool
+	// Partial tells that the latest message signature leaves out what people
+	// see: the end of the body (l=) or the whole header (an empty h=, which the
+	// public test suite has pass). Such a chain is sound and vouches for nothing.
+	Partial bool
 }
 
 // Options adjusts a Verifier. Zero values mean the defaults.
@@ -103,9 +104,10 @@ func (v *Verifier) Verify(ctx context.Context, m *message.Message) Result {
 func describe(sets []set) Result {
 	n := len(sets)
 	room := make([]string, 2*n)
+	latest := sets[n-1].signature
 	r := Result{
 		Sealers: room[:0:n], AAR: room[n:n],
-		BodyLimited: sets[len(sets)-1].signature.Body.Limit != message.WholeBody,
+		Partial: latest.Body.Limit != message.WholeBody || latest.Headers == "",
 	}
 	for _, s := range sets {
 		r.Sealers = append(r.Sealers, s.seal.Domain)
@@ -185,8 +187,11 @@ func checkSound(m *message.Message, sets []set) error {
 	return unknown
 }
 
-// checkContents compares body hashes and times. The latest set must be right;
-// unchanged is the lowest instance down to which the others are as well.
+// checkContents compares body hashes and times, and wants From to be signed, as
+// the rules of DKIM hold. The latest set must be right; unchanged is the lowest
+// instance down to which the others are as well.
+//
+// https://www.rfc-editor.org/rfc/rfc8617#section-4.1.2
 func (v *Verifier) checkContents(m *message.Message, sets []set) (unchanged int, err error) {
 	var room [10]message.BodySpec
 	specs := room[:0]
@@ -196,7 +201,10 @@ func (v *Verifier) checkContents(m *message.Message, sets []set) (unchanged int,
 	hashed := m.HashBody(specs...)
 	for i := len(sets); i >= 1; i-- {
 		s := &sets[i-1]
-		err := s.signature.CheckBody(m, hashed)
+		err := s.checkFrom()
+		if err == nil {
+			err = s.signature.CheckBody(m, hashed)
+		}
 		if err == nil {
 			err = s.signature.CheckTime(v.options.Now())
 		}

@@ -57,7 +57,7 @@ func relayed(t testing.TB, n int) string {
 func TestChain(t *testing.T) {
 	fake := zoneOf(t, 3)
 	got := New(fake, Options{Now: testNow}).Verify(t.Context(), read(t, relayed(t, 3)))
-	if got.Result != Pass || got.OldestPass != 0 || got.Reason != "" || got.BodyLimited {
+	if got.Result != Pass || got.OldestPass != 0 || got.Reason != "" || got.Partial {
 		t.Errorf("%+v", got)
 	}
 	if want := []string{"hop1.example", "hop2.example", "hop3.example"}; !slices.Equal(got.Sealers, want) {
@@ -141,6 +141,38 @@ func TestVerifyFailures(t *testing.T) {
 		got := New(tt.dns, Options{Now: testNow}).Verify(t.Context(), read(t, tt.raw))
 		if got.Result != tt.result || got.Reason != tt.reason {
 			t.Errorf("%s: %s (%s), want %s (%s)", tt.name, got.Result, got.Reason, tt.result, tt.reason)
+		}
+	}
+}
+
+// TestFromUnsigned wants From among what a message signature covers: our own
+// signs even one that is not there.
+func TestFromUnsigned(t *testing.T) {
+	sealed := func(raw string, names ...string) string {
+		set, err := Seal(read(t, raw), Result{Result: None}, "mx.hop1.example; none",
+			SealOptions{Domain: "hop1.example", Selector: "sel", Key: key, Now: testNow, Headers: names})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(set) + raw
+	}
+	without := strings.TrimPrefix(mail, "From: Ann <ann@example.org>\r\n")
+	for _, tt := range []struct {
+		name, raw, result string
+		oldest            int
+		partial           bool
+	}{
+		{"by default", sealed(mail), Pass, 0, false},
+		{"in any case", sealed(mail, "to", "FROM"), Pass, 0, false},
+		{"other fields", sealed(mail, "to", "x-from"), Fail, 0, false},
+		{"nothing", sealed(mail, ""), Pass, 0, true},
+		{"by the latest", relay(t, sealed(mail, "to"), 2, Pass), Pass, 2, false},
+		{"none there", sealed(without), Pass, 0, false},
+		{"none there, and added", "From: eve@example.org\r\n" + sealed(without), Fail, 0, false},
+	} {
+		got := New(zoneOf(t, 2), Options{Now: testNow}).Verify(t.Context(), read(t, tt.raw))
+		if got.Result != tt.result || got.OldestPass != tt.oldest || got.Partial != tt.partial {
+			t.Errorf("%s: %s (%s), oldest %d, partial %t", tt.name, got.Result, got.Reason, got.OldestPass, got.Partial)
 		}
 	}
 }

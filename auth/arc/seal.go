@@ -19,7 +19,7 @@ type SealOptions struct {
 	Key      crypto.Signer // RSA or Ed25519
 	// Headers are the names to sign, a name once for each field to cover. Nil
 	// means the fields an author writes and the DKIM signatures, as many as
-	// there are.
+	// there are, and From in any case.
 	Headers []string
 	Now     func() time.Time // default time.Now
 }
@@ -205,7 +205,11 @@ func (s sealing) finish(h *message.Hasher, name string, value func(b string) str
 func presentHeaders(m *message.Message) []string {
 	var names []string
 	for _, name := range defaultHeaders {
-		for range min(m.Count(name), maxMentions) {
+		n := m.Count(name)
+		if name == "From" {
+			n = max(n, 1)
+		}
+		for range min(n, maxMentions) {
 			names = append(names, strings.ToLower(name))
 		}
 	}

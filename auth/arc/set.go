@@ -232,6 +232,14 @@ func commentEnd(s string) int {
 	return -1
 }
 
+// checkFrom wants From among the fields that are signed, if any are.
+func (s *set) checkFrom() error {
+	if s.signature.Headers != "" && !s.signature.SignsFrom() {
+		return errors.New("from field not signed")
+	}
+	return nil
+}
+
 // checkMessage checks the message signature of a set.
 func (s *set) checkMessage(m *message.Message) error {
 	hash := dkim.HeaderHash(m, s.signature, s.signed, s.signedTags)

@@ -110,6 +110,18 @@ func prefix(value string) string {
 	return value[:min(length, len(value))]
 }
 
+// SignsFrom tells whether h= names the From field, as that of a signature must.
+//
+// https://www.rfc-editor.org/rfc/rfc6376#section-5.4
+func (c Content) SignsFrom() bool {
+	for name := range strings.SplitSeq(c.Headers, ":") {
+		if strings.EqualFold(name, "From") {
+			return true
+		}
+	}
+	return false
+}
+
 // CheckTime compares the time of signing and of expiry with the clock.
 func (c Content) CheckTime(now time.Time) error {
 	switch {

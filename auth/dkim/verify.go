@@ -205,14 +205,12 @@ func readSignature(tags message.Tags) (signature, error) {
 	if err != nil {
 		return s, err
 	}
-	signsFrom := false
 	for name := range strings.SplitSeq(s.Headers, ":") {
 		if name == "" {
 			return s, syntax("malformed tag h")
 		}
-		signsFrom = signsFrom || strings.EqualFold(name, "from")
 	}
-	if !signsFrom {
+	if !s.SignsFrom() {
 		return s, permanent("from field not signed")
 	}
 	return s, s.readIdentity(tags)
