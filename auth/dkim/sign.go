@@ -11,20 +11,16 @@ import (
 	"github.com/mxdesk/mxdesk/auth/message"
 )
 
-// oversigned are named once more in h= than they occur, so that adding one
-// breaks the signature.
-//
-// https://www.rfc-editor.org/rfc/rfc6376#section-8.15
-var oversigned = [...]string{"From", "Subject", "To", "Date", "Message-ID", "Reply-To"}
-
-// signed are named as often as they occur. Fields that relays write or change
-// stay out.
+// signed are named once more in h= than they occur, so that adding one breaks
+// the signature: each decides what a reader sees, where an answer goes or what a
+// button does. Fields that relays write or change stay out.
 //
 // https://www.rfc-editor.org/rfc/rfc6376#section-5.4.1
+// https://www.rfc-editor.org/rfc/rfc6376#section-8.15
 var signed = [...]string{
-	"In-Reply-To", "References", "Cc", "MIME-Version", "Content-Type",
-	"Content-Transfer-Encoding", "Auto-Submitted", "List-Unsubscribe",
-	"List-Unsubscribe-Post",
+	"From", "Subject", "To", "Cc", "Date", "Message-ID", "Reply-To", "In-Reply-To", "References",
+	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Auto-Submitted",
+	"List-Unsubscribe", "List-Unsubscribe-Post",
 }
 
 var errFrom = errors.New("message must have one from field to be signed")
@@ -74,13 +70,8 @@ func (s *Signer) Sign(w io.Writer, r io.Reader) error {
 // signedNames returns the entries of h= for a message.
 func signedNames(m *message.Message) []string {
 	var names []string
-	for _, name := range oversigned {
-		for range m.Count(name) + 1 {
-			names = append(names, name)
-		}
-	}
 	for _, name := range signed {
-		for range m.Count(name) {
+		for range m.Count(name) + 1 {
 			names = append(names, name)
 		}
 	}

@@ -95,7 +95,9 @@ func TestSignCovers(t *testing.T) {
 func TestOversigned(t *testing.T) {
 	fields := map[string]string{
 		"From": "desk@example.org", "Subject": "hello", "To": "ann@example.net", "Date": "Sun, 1 Mar 2026 12:00:00 +0000",
-		"Message-ID": "<1@example.org>", "Reply-To": "desk+1@example.org",
+		"Message-ID": "<1@example.org>", "Reply-To": "desk+1@example.org", "Cc": "bob@example.net", "In-Reply-To": "<0@example.net>",
+		"References": "<0@example.net>", "MIME-Version": "1.0", "Content-Type": "text/plain; charset=utf-8", "Content-Transfer-Encoding": "7bit",
+		"Auto-Submitted": "auto-replied", "List-Unsubscribe": "<https://example.org/stop>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
 	}
 	zone := map[string][]string{"r1._domainkey.example.org": {publish(t, rsa2048())}, "e1._domainkey.example.org": {publish(t, edKey)}}
 	v := New(&fakeDNS{txt: zone}, Options{})
@@ -151,6 +153,7 @@ func TestUnsubscribeIsSigned(t *testing.T) {
 		{"as sent", signed, Pass},
 		{"link changed", strings.Replace(signed, "stop@example.org", "stop@example.com", 1), Fail},
 		{"link removed", strings.Replace(signed, link, "", 1), Fail},
+		{"another link added", "List-Unsubscribe: <mailto:stop@example.com>\r\n" + signed, Fail},
 		{"post removed", strings.Replace(signed, post, "", 1), Fail},
 	} {
 		v := New(&fakeDNS{txt: map[string][]string{"e1._domainkey.example.org": {publish(t, edKey)}}}, Options{})

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mxdesk/mxdesk/auth/dkim"
 )
 
 const (
@@ -132,6 +134,7 @@ func dkimCases(w *world) {
 	lengths(w, plain)
 	fieldCases(w, plain)
 	several(w, plain)
+	outgoing(w, plain)
 }
 
 // matrix is every algorithm with every canonicalisation, valid and altered.
@@ -226,6 +229,30 @@ func fieldCases(w *world, plain func(name, raw string)) {
 	plain("signature not base64", strings.Replace(signed, "\tb=", "\tb=!", 1))
 	plain("signature truncated", signed[:at]+signed[strings.Index(signed[at:], "\r\n")+at:])
 	plain("unsigned", order)
+}
+
+// outgoing are mails with the signature that the desk makes, as they are and with
+// a field added on the way.
+func outgoing(w *world, plain func(name, raw string)) {
+	key, _, err := dkim.GenerateKeys(2048)
+	if err != nil {
+		panic(err)
+	}
+	record, err := dkim.DNSRecord(key)
+	if err != nil {
+		panic(err)
+	}
+	w.txt("desk._domainkey.sign.example", record)
+	var signed strings.Builder
+	written := "List-Unsubscribe: <https://sign.example/stop>\r\nMIME-Version: 1.0\r\n" + order
+	if err := dkim.NewSigner("sign.example", []dkim.Key{{Selector: "desk", Private: key}}).Sign(&signed, strings.NewReader(written)); err != nil {
+		panic(err)
+	}
+	plain("outgoing", signed.String())
+	for _, field := range []string{"Received: from a by b", "List-Unsubscribe: <https://x.example>", "Content-Type: text/html", "Cc: x@x.example"} {
+		name, _, _ := strings.Cut(field, ":")
+		plain("outgoing, "+name+" added", field+"\r\n"+signed.String())
+	}
 }
 
 // several are mails with more than one signature.
