@@ -30,8 +30,8 @@ type Temperror string
 
 // The ways. To defer is to ask the client to come again.
 const (
-	TemperrorAccept Temperror = "accept" // take it, and mark it
-	TemperrorPolicy Temperror = "policy" // defer it where the policy is known and is reject or quarantine
+	TemperrorAccept Temperror = "accept" // defer it where the policy is known and is reject, else take and mark it
+	TemperrorPolicy Temperror = "policy" // the same, and defer it where the policy is quarantine
 	TemperrorDefer  Temperror = "defer"  // defer it
 )
 
@@ -290,11 +290,16 @@ func (c *check) failAuthor(ctx context.Context) {
 		c.dmarc.Disposition = dmarc.PolicyQuarantine
 	}
 	harsh := []string{dmarc.PolicyNone, dmarc.PolicyQuarantine, dmarc.PolicyReject}
+	unknown := false
 	for _, domain := range c.author.domains {
 		r := dmarc.Evaluate(ctx, c.resolver, dmarc.Input{From: domain})
+		unknown = unknown || r.Result == dmarc.TempError
 		if slices.Index(harsh, r.Disposition) > slices.Index(harsh, c.dmarc.Disposition) {
 			c.dmarc.Policy, c.dmarc.Disposition = r.Policy, r.Disposition
 		}
+	}
+	if unknown && c.dmarc.Disposition == dmarc.PolicyNone {
+		c.dmarc.Result = dmarc.TempError
 	}
 }
 

@@ -80,8 +80,8 @@ func TestVerdict(t *testing.T) {
 		{"dmarc none", "", from("ann@lax.example"), "none - none fail: accept none"},
 		{"record broken", "", from("ann@odd.example"), "none - none permerror: accept dmarc-permerror"},
 		{"record not to be had", "", from("ann@broken.example"), "none - none temperror: accept auth-temperror"},
-		{"spf not to be had", "ann@slow.example", from("ann@slow.example"), "temperror - none temperror: accept auth-temperror"},
-		{"dkim not to be had", "", sign(t, "slow.example", from("ann@slow.example")), "none temperror none temperror: accept auth-temperror"},
+		{"spf not to be had", "ann@slow.example", from("ann@slow.example"), "temperror - none temperror: tempfail auth-temperror"},
+		{"dkim not to be had", "", sign(t, "slow.example", from("ann@slow.example")), "none temperror none temperror: tempfail auth-temperror"},
 		{"spf not to be had, no policy", "ann@slow.example", from("ann@nowhere.example"), "temperror - none none: accept auth-temperror"},
 		{"spf not to be had, dkim pass", "ann@slow.example", sign(t, "example.com", plainMail), "temperror pass none none: accept none aligned"},
 		{"not to be had, and not theirs", "ann@slow.example", from("ann@reject.example"), "temperror - none fail: reject dmarc-reject"},
@@ -111,6 +111,8 @@ func TestVerdict(t *testing.T) {
 		{"two domains", "", sign(t, "example.com", from("ann@example.com>, <bob@example.net")), "none pass none fail: accept from-not-one"},
 		{"two domains, one sets aside", "", sign(t, "example.com", from("ann@example.com>, <bob@set-aside.example")), "none pass none fail: hold dmarc-quarantine"},
 		{"two domains, one refuses", "", sign(t, "example.com", from("ann@example.com>, <bob@reject.example")), "none pass none fail: reject dmarc-reject"},
+		{"two domains, of one the record is not to be had", "", from("ann@example.com>, <bob@broken.example"), "none - none temperror: accept auth-temperror"},
+		{"two domains, one refuses, of one the record is not to be had", "", from("ann@reject.example>, <bob@broken.example"), "none - none fail: reject dmarc-reject"},
 		{"one domain twice", "ann@example.com", from("ann@example.com>, <bob@example.com"), "pass - none none: accept from-not-one"},
 		{"one domain twice, policy", "", from("ann@reject.example>, <bob@reject.example"), "none - none fail: reject dmarc-reject"},
 		{"two fields of one domain", "", "From: bob@example.com\r\n" + sign(t, "example.com", plainMail), "none fail none fail: accept from-not-one"},
@@ -167,8 +169,8 @@ func TestOnTemperror(t *testing.T) {
 	unknown := from("ann@broken.example")                        // the record cannot be had
 	refuses := sign(t, "slow.example", from("ann@slow.example")) // p=reject, and the key cannot be had
 	for on, want := range map[Temperror][2]ticketing.Action{
-		"":              {ticketing.ActionAccept, ticketing.ActionAccept},
-		TemperrorAccept: {ticketing.ActionAccept, ticketing.ActionAccept},
+		"":              {ticketing.ActionAccept, ticketing.ActionTempfail},
+		TemperrorAccept: {ticketing.ActionAccept, ticketing.ActionTempfail},
 		TemperrorPolicy: {ticketing.ActionAccept, ticketing.ActionTempfail},
 		TemperrorDefer:  {ticketing.ActionTempfail, ticketing.ActionTempfail},
 	} {
@@ -245,6 +247,7 @@ func (b busy) TXT(ctx context.Context, name string) ([]string, bool, error) {
 func TestBusyIsOurFault(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"_dmarc.reject.example", from("ann@reject.example"), "none - none temperror: tempfail verifier-deadline"},
+		{"_dmarc.reject.example", from("ann@reject.example>, <bob@lax.example"), "none - none temperror: tempfail verifier-deadline"},
 		{"s._domainkey.reject.example", sign(t, "reject.example", from("ann@reject.example")), "none temperror none temperror: tempfail verifier-deadline"},
 		{"s._domainkey.other.example", sign(t, "other.example", sign(t, "reject.example", from("ann@reject.example"))), "none temperror pass none pass: accept dmarc-pass"},
 	} {
@@ -301,6 +304,39 @@ func TestSlowSignersDoNotHideAFail(t *testing.T) {
 			t.Errorf("%v, %+v", v.Verdict, v.DKIM)
 		}
 	})
+}
+
+// A sender chooses the names under which its signatures and its SPF are looked
+// up, and may know some below a domain that never answer. That does not get a
+// mail past a policy of reject that was read.
+func TestSlowNamesOfTheDomainItself(t *testing.T) {
+	const zoneOf = `
+_dmarc.reject.example: v=DMARC1; p=reject
+_dmarc.set-aside.example: v=DMARC1; p=quarantine
+_dmarc.test.example: v=DMARC1; p=reject; t=y
+`
+	lame := func(domain string) string {
+		return "lame." + domain + ": TIMEOUT\ns._domainkey.lame." + domain + ": TIMEOUT\n"
+	}
+	r := zone(t, zoneOf+lame("reject.example")+lame("set-aside.example")+lame("test.example"))
+	signed := func(domain, text string) string { return sign(t, "lame."+domain, text) }
+	for _, tt := range []struct {
+		name, mailFrom, text string
+		want                 [3]ticketing.Action // of accept, policy and defer
+	}{
+		{"signature", "", signed("reject.example", from("ann@reject.example")), [3]ticketing.Action{"tempfail", "tempfail", "tempfail"}},
+		{"SPF", "ann@lame.reject.example", from("ann@reject.example"), [3]ticketing.Action{"tempfail", "tempfail", "tempfail"}},
+		{"neither", "", from("ann@reject.example"), [3]ticketing.Action{"reject", "reject", "reject"}},
+		{"quarantine", "", signed("set-aside.example", from("ann@set-aside.example")), [3]ticketing.Action{"accept", "tempfail", "tempfail"}},
+		{"reject as a test", "", signed("test.example", from("ann@test.example")), [3]ticketing.Action{"accept", "tempfail", "tempfail"}},
+	} {
+		for i, on := range []Temperror{TemperrorAccept, TemperrorPolicy, TemperrorDefer} {
+			v := New(r, Options{OnTemperror: on}).Verify(t.Context(), envelope(tt.mailFrom), raw(tt.text))
+			if v.Verdict.Action != tt.want[i] || v.Aligned() {
+				t.Errorf("%s, %s: %s %v", tt.name, on, summary(v), v.Verdict)
+			}
+		}
+	}
 }
 
 // stuck answers nothing before the deadline.

@@ -106,10 +106,18 @@ func (c *check) policy() ticketing.Decision {
 	return accept(ticketing.ReasonNone)
 }
 
-// defers tells whether a mail that cannot be checked now is to come again.
+// defers tells whether a mail that cannot be checked now is to come again. Where
+// the policy is known, what is missing are answers about names that the sender
+// chose, perhaps since they never come: that does not get it past a policy of
+// reject.
 func (c *check) defers() bool {
-	strict := c.dmarc.Policy == dmarc.PolicyReject || c.dmarc.Policy == dmarc.PolicyQuarantine
-	return c.options.OnTemperror == TemperrorDefer || c.options.OnTemperror == TemperrorPolicy && strict
+	switch {
+	case c.dmarc.Policy == dmarc.PolicyReject && !c.dmarc.Record.Testing:
+		return true
+	case c.dmarc.Policy == dmarc.PolicyReject || c.dmarc.Policy == dmarc.PolicyQuarantine:
+		return c.options.OnTemperror == TemperrorPolicy || c.options.OnTemperror == TemperrorDefer
+	}
+	return c.options.OnTemperror == TemperrorDefer
 }
 
 // ourFault tells that an answer is missing for want of our own: a mail whose

@@ -61,12 +61,12 @@ type Result struct {
 func Evaluate(ctx context.Context, r dns.Resolver, in Input) Result {
 	e := evaluation{walker: walker{resolver: r}, in: in}
 	e.out = Result{Result: None, Domain: in.From, Disposition: PolicyNone, OrgDomain: in.From}
-	ok := e.discover(ctx)
-	e.align(ctx)
-	switch {
-	case ok:
+	if e.discover(ctx) {
 		e.apply(ctx)
-	case e.unknown:
+		return e.out
+	}
+	e.align(ctx)
+	if e.unknown {
 		e.temporary("policy record not found out")
 	}
 	return e.out
@@ -159,15 +159,18 @@ func separate(from, domain string) bool {
 	return errA != nil || errB != nil || a != b
 }
 
-// apply sets the result by the record that was found.
+// apply sets the result by the record that was found. What the owner asks for
+// is found out first: identifiers may have names that use all the time up.
 func (e *evaluation) apply(ctx context.Context) {
 	record, ok := e.out.Record.usable()
 	if !ok {
+		e.align(ctx)
 		e.out.Result, e.out.Reason = PermError, "policy record not valid"
 		return
 	}
 	policy, err := e.policy(ctx, record)
 	e.out.Policy = policy
+	e.align(ctx)
 	switch {
 	case e.out.AlignedSPF || e.out.AlignedDKIM:
 		e.out.Result = Pass

@@ -221,3 +221,35 @@ func TestOrganizationAgainstList(t *testing.T) {
 		t.Errorf("only %d names", run)
 	}
 }
+
+// ending is a zone that one name uses up all the time of.
+type ending struct {
+	*zone
+	name string
+	end  func()
+}
+
+func (z ending) TXT(ctx context.Context, name string) ([]string, bool, error) {
+	if name == z.name {
+		z.end()
+	}
+	return z.zone.TXT(ctx, name)
+}
+
+func (z ending) A(ctx context.Context, name string) ([]netip.Addr, bool, error) {
+	if ctx.Err() != nil {
+		return nil, false, dns.ErrTemporary
+	}
+	return z.zone.A(ctx, name)
+}
+
+// A signature under a name that never answers leaves no time: the policy is
+// known by then.
+func TestPolicyBeforeIdentifiers(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	z := ending{newZone("_dmarc.bank.example: v=DMARC1; p=none; np=reject"), "_dmarc.lame.bank.example", cancel}
+	got := Evaluate(ctx, z, Input{From: "absent.bank.example", DKIM: []Identifier{{TempError, "lame.bank.example"}}})
+	if ctx.Err() == nil || got.Result != TempError || got.Policy != PolicyReject {
+		t.Errorf("%+v", got)
+	}
+}
