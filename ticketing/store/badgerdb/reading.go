@@ -4,8 +4,11 @@ import "github.com/dgraph-io/badger/v4"
 
 // reading is the state after a commit, for all snapshots that are opened until
 // the next one. A transaction of Badger's own for each would have to wait for
-// the commit under way, and its sync. Badger's read-only transactions change
-// nothing but an atomic counter when they are read from.
+// the commit under way, and its sync. Badger promises a transaction to one
+// goroutine at a time only, but reading from a read-only one writes nothing to it
+// but an atomic counter. TestTransactionFields and TestSharedReading, under the
+// race detector, notice a Badger in which that is no longer so. drop discards it
+// when nobody reads any more.
 type reading struct {
 	txn   *badger.Txn
 	unpin func()
