@@ -71,7 +71,7 @@ func (d *Desk) Reply(ctx context.Context, ref Ref, as, body string) (*Comment, e
 			return err
 		}
 		if from == "" {
-			return errorf(KindInvalid, "no-address", "project %s has no address to write from: add an alias first", e.project.Name)
+			return errorf(KindConflict, "no-address", "project %s has no address to write from: add an alias first", e.project.Name)
 		}
 		id := ourMessageID(e.draw, domainOf(from))
 		c = &Comment{

@@ -87,6 +87,15 @@ func (d *Desk) RemoveDomain(ctx context.Context, name string) error {
 	})
 }
 
+// Domain finds a served domain.
+func (d *Desk) Domain(ctx context.Context, name string) (*Domain, error) {
+	name, err := parseDomain(name)
+	if err != nil {
+		return nil, err
+	}
+	return view(ctx, d, func(r store.Reader) (*Domain, error) { return mustFind[Domain](r, domainKey(name), "domain", name) })
+}
+
 // Domains lists the served domains by name.
 func (d *Desk) Domains(ctx context.Context) ([]*Domain, error) {
 	return view(ctx, d, func(r store.Reader) ([]*Domain, error) {

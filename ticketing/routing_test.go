@@ -107,7 +107,7 @@ func TestTicketWithoutAlias(t *testing.T) {
 		t.Fatalf("outcome = %+v", out)
 	}
 	ref := ticketing.Ref{Project: "billing", IID: 1}
-	if _, err := w.Reply(t.Context(), ref, "", "Hello."); ticketing.AsError(err).Reason != "no-address" {
+	if _, err := w.Reply(t.Context(), ref, "", "Hello."); ticketing.AsError(err).Reason != "no-address" || ticketing.KindOf(err) != ticketing.KindConflict {
 		t.Errorf("reply without an address: %v", err)
 	}
 	if err := w.AddAlias(t.Context(), "billing", "billing@desk.test"); err != nil {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/mxdesk/mxdesk/server/api"
+	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 // call asks the running server and gives each JSON line of the answer to each.
@@ -58,7 +59,11 @@ func refused(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&f); err != nil {
 		return exitf(exitIO, "the server answered %s", resp.Status)
 	}
-	return exitf(exitRefused, "%s", f.Message)
+	code := exitRefused
+	if resp.StatusCode == api.Status(ticketing.KindInvalid) || resp.StatusCode == api.Status(ticketing.KindTooLarge) {
+		code = exitUsage
+	}
+	return exitf(code, "%s", f.Message)
 }
 
 func lines(r io.Reader, each func([]byte) error) error {

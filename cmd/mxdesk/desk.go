@@ -251,6 +251,9 @@ type QueueListCmd struct {
 
 // Run lists outgoing mail.
 func (c QueueListCmd) Run(e *Env) error {
+	if err := checkLimit(c.Limit); err != nil {
+		return err
+	}
 	return ask(e, "queue.list", api.NameRequest{State: c.State, Limit: c.Limit}, func(os []api.Outgoing) error {
 		if len(os) == 0 {
 			return none(e.Stdout, "outgoing mail")
@@ -303,6 +306,9 @@ type HeldListCmd struct {
 
 // Run lists held mail.
 func (c HeldListCmd) Run(e *Env) error {
+	if err := checkLimit(c.Limit); err != nil {
+		return err
+	}
 	return ask(e, "held.list", api.NameRequest{Limit: c.Limit}, func(hs []api.Held) error {
 		if len(hs) == 0 {
 			return none(e.Stdout, "held mail")

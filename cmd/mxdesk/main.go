@@ -42,15 +42,15 @@ type Global struct {
 const (
 	exitOK      = 0
 	exitRefused = 1 // the desk said no, or is not as it should be
-	exitUsage   = 2 // wrong words or a wrong setting
+	exitUsage   = 2 // a word, value or setting that means nothing, whoever notices
 	exitIO      = 3 // a file, folder or connection failed
 	exitNoDesk  = 4 // no server is running
 )
 
 const exitHelp = `Exit codes:
   0  done
-  1  refused by the desk; store verify found something wrong; a backup lacks something
-  2  wrong usage or configuration
+  1  the desk says no, or has nothing of that name; a store, a backup or keys are not whole
+  2  a command, value or setting that is not understood, too long or out of range
   3  a file, folder or connection failed, or a backup is damaged
   4  no server is running
 

@@ -65,9 +65,9 @@ func TestRealKeyRotation(t *testing.T) {
 	d.expectKeys("rsa:retired:published ed:retired:published rsa:active:published ed:active:published rsa:gone:published ed:gone:published")
 
 	d.refuses(exitRefused, "dkim rotate desk.test", "dkim", "keygen", "desk.test")
-	d.refuses(exitRefused, "3072", "dkim", "keygen", "new.test", "--rsa-bits", "1024")
+	d.refuses(exitUsage, "3072", "dkim", "keygen", "new.test", "--rsa-bits", "1024")
 	d.refuses(exitRefused, "dkim keygen other.test", "dkim", "rotate", "other.test")
-	d.refuses(exitRefused, "not a domain", "dkim", "keygen", "../desk.test")
+	d.refuses(exitUsage, "not a domain", "dkim", "keygen", "../desk.test")
 	d.refuses(exitUsage, "can't be used together", "dkim", "rotate", "desk.test", "--now", "--abort")
 	if got := d.do("dkim", "keygen", "new.test", "--rsa-bits", "3072"); !strings.Contains(got, "._domainkey.new.test.  TXT  v=DKIM1; k=rsa; p=") {
 		t.Errorf("keygen prints %q", got)

@@ -168,7 +168,7 @@ func (c StoreLsCmd) request(values bool) (api.RowsRequest, error) {
 			return api.RowsRequest{}, exitf(exitUsage, "%s is no key: %w", k, err)
 		}
 	}
-	return api.RowsRequest{Prefix: c.Prefix, After: c.After, Limit: c.Limit, Values: values}, nil
+	return api.RowsRequest{Prefix: c.Prefix, After: c.After, Limit: c.Limit, Values: values}, checkLimit(c.Limit)
 }
 
 // Run lists keys.

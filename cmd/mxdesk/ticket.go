@@ -32,8 +32,8 @@ type TicketListCmd struct {
 
 // Run lists tickets.
 func (c TicketListCmd) Run(e *Env) error {
-	if c.Limit < 0 {
-		return exitf(exitUsage, "--limit is 0 or more")
+	if err := checkLimit(c.Limit); err != nil {
+		return err
 	}
 	req := api.ListRequest{Project: c.Project, State: c.State, Limit: c.Limit}
 	return ask(e, "ticket.list", req, func(ts []api.Ticket) error {
@@ -50,6 +50,14 @@ func (c TicketListCmd) Run(e *Env) error {
 		table(e.Stdout, rows)
 		return nil
 	})
+}
+
+// checkLimit looks at the flag that cuts a list.
+func checkLimit(n int) error {
+	if n < 0 {
+		return exitf(exitUsage, "--limit is 0 or more")
+	}
+	return nil
 }
 
 // TicketShowCmd shows a ticket.

@@ -205,16 +205,11 @@ type Record struct {
 }
 
 func (a *api) domainShow(ctx context.Context, req NameRequest) ([]Record, error) {
-	ds, err := a.Desk.Domains(ctx)
+	d, err := a.Desk.Domain(ctx, req.Name)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range ds {
-		if strings.EqualFold(d.Name, strings.TrimSuffix(strings.TrimSpace(req.Name), ".")) {
-			return a.records(ctx, d.Name)
-		}
-	}
-	return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "domain-not-found", Message: "there is no domain " + req.Name}
+	return a.records(ctx, d.Name)
 }
 
 // records lists what a domain is to publish: where its mail goes, who may send
