@@ -187,7 +187,7 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	verifier := auth.New(a.parts.Resolver, checks)
 	a.intake = intake.New(a.Desk, a.db, verifier, intake.Options{
-		MaxMessageBytes: a.cfg.SMTP.MaxSize, Hostname: a.cfg.Hostname, HelpURL: a.cfg.Auth.HelpURL, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
+		MaxMessageBytes: a.cfg.SMTP.MaxSize, Hostname: a.cfg.Hostname, HelpURL: a.cfg.Auth.HelpURL, Reply: smtpd.ReplyCode, Log: a.log, Metrics: a.metrics.Intake, Now: a.parts.Now,
 	})
 	if fresh || a.isFirst() {
 		a.first, err = a.firstStart(ctx)

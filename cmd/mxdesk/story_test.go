@@ -295,6 +295,26 @@ func TestStoryForgedMailIsRefusedAndTraced(t *testing.T) {
 	})
 }
 
+// crashing is a resolver with a bug.
+type crashing struct{ dns.Resolver }
+
+func (crashing) TXT(context.Context, string) ([]string, bool, error) { panic("a bug") }
+
+// The journal has the very reply that the client heard, our own faults
+// included.
+func TestStoryJournalHasTheReply(t *testing.T) {
+	tell(t, func(s *story) {
+		s.dns.Resolver = crashing{s.dns.Resolver}
+		got := s.send("192.0.2.66", "ann@customer.test", "support@desk.test", mailText("ann@customer.test", "Hello", "1@customer.test", "", "Hi."))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		es, err := s.Desk.Trace(s.t.Context(), "1@customer.test")
+		if err != nil || len(es) != 1 || !strings.HasPrefix(got, "451 4.4.5 ") || !strings.HasPrefix(got, fmt.Sprintf("%d %s ", es[0].Code, es[0].Enhanced)) {
+			s.t.Errorf("reply %q, journal %+v, %v", got, es, err)
+		}
+	})
+}
+
 func TestStoryListedClientsAndPolicies(t *testing.T) {
 	tell(t, func(s *story) {
 		t := s.t

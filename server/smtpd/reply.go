@@ -77,6 +77,12 @@ func replyOf(err error) reply {
 	return r
 }
 
+// ReplyCode says with which codes an error of the domain is answered.
+func ReplyCode(err error) (code int, enhanced string) {
+	r := replyOf(err)
+	return r.code, r.status()
+}
+
 func replyFor(e *ticketing.Error) reply {
 	for _, r := range []reply{
 		replyDiskFull, replyDeadline, replyVerifier, replyDMARC, replyDNS, replyAuthTempError, replyLoop,

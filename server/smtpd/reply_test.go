@@ -49,19 +49,25 @@ func TestReplyTable(t *testing.T) {
 		{ticketing.KindUnavailable, "disk-full", "452 4.3.1"},
 		{ticketing.KindUnavailable, "store-failed", "451 4.3.0"},
 		{ticketing.KindUnavailable, "dns-timeout", "451 4.4.3"},
+		{ticketing.KindUnavailable, ticketing.ReasonTempError, "451 4.7.0"},
+		{ticketing.KindUnavailable, ticketing.ReasonVerifierFailed, "451 4.4.5"},
 		{ticketing.KindUnavailable, "mixed-recipients", "452 4.5.3"},
 		{ticketing.KindInternal, "anything", "451 4.3.0"},
 		{ticketing.KindNotFound, "unknown-recipient", "550 5.1.1"},
 		{ticketing.KindDenied, "dmarc-reject", "550 5.7.26"},
 		{ticketing.KindDenied, "relay-denied", "550 5.7.1"},
+		{ticketing.KindDenied, ticketing.ReasonListed, "550 5.7.1"},
 		{ticketing.KindDenied, "anything", "550 5.7.1"},
 		{ticketing.KindTooLarge, "anything", "552 5.3.4"},
 		{ticketing.KindInvalid, "anything", "554 5.6.0"},
 		{ticketing.KindInvalid, "mail-loop", "550 5.4.6"},
 	} {
-		r := replyOf(&ticketing.Error{Kind: tc.kind, Reason: tc.reason})
-		if got := r.line("7"); !strings.HasPrefix(got, tc.want+" ") {
+		err := &ticketing.Error{Kind: tc.kind, Reason: tc.reason}
+		if got := replyOf(err).line("7"); !strings.HasPrefix(got, tc.want+" ") {
 			t.Errorf("%d %s: %s", tc.kind, tc.reason, got)
+		}
+		if code, enhanced := ReplyCode(err); fmt.Sprint(code, " ", enhanced) != tc.want {
+			t.Errorf("%d %s: codes %d and %s", tc.kind, tc.reason, code, enhanced)
 		}
 	}
 	if got := (reply{}).line("7"); got != "" {

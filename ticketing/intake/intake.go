@@ -35,6 +35,8 @@ type Options struct {
 	// HelpURL is shown to those whose mail policy refuses; "{reason}" in it
 	// stands for the reason. Default none.
 	HelpURL string
+	// Reply says how an error is told to the client, for the journal; required.
+	Reply   func(err error) (code int, enhanced string)
 	Log     *slog.Logger
 	Metrics *metrics.Intake
 	Now     func() time.Time
@@ -190,7 +192,7 @@ func (in *Intake) refuse(env *ticketing.Envelope, raw ticketing.Raw, msg *ticket
 	if e.Temporary() {
 		decision = ticketing.JournalDeferred
 	}
-	code, enhanced := replyCode(e)
+	code, enhanced := in.o.Reply(err)
 	in.Refused(ticketing.Refusal{
 		Envelope: *env, Stage: "data", Code: code, Enhanced: enhanced, Reason: e.Reason,
 		MessageID: msg.MessageID, From: msg.Author().Address, Subject: msg.Subject, Size: raw.Size(), Verdict: v,

@@ -84,6 +84,9 @@ func TestVerdictsBecomeOutcomes(t *testing.T) {
 			if err != nil || len(es) != 1 || es[0].Decision != tc.decision || es[0].Code != tc.code || es[0].MessageID != "1@customer.test" {
 				t.Errorf("journal = %+v, %v", es, err)
 			}
+			if tc.kind >= 0 && es[0].Enhanced[1:] != " "+tc.reason {
+				t.Errorf("the reply to %s is %d %s", tc.reason, es[0].Code, es[0].Enhanced)
+			}
 		})
 	}
 }

@@ -42,20 +42,3 @@ func refusalText(v *ticketing.Verdict) string {
 	}
 	return text
 }
-
-// replyCode is what the sender is told, as the journal has it.
-func replyCode(e *ticketing.Error) (code int, enhanced string) {
-	switch {
-	case e.Reason == ticketing.ReasonTempError:
-		return 451, "4.7.0"
-	case e.Temporary():
-		return 451, "4.3.0"
-	case e.Reason == ticketing.ReasonDMARCReject:
-		return 550, "5.7.26"
-	case e.Kind == ticketing.KindDenied:
-		return 550, "5.7.1"
-	case e.Kind == ticketing.KindTooLarge:
-		return 552, "5.3.4"
-	}
-	return 554, "5.6.0"
-}

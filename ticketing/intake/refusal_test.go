@@ -15,26 +15,25 @@ func TestRefusal(t *testing.T) {
 		{Zone: "secret.list.example", Refuse: true, Text: "see https://list.example/192.0.2.1"},
 	}}
 	for _, tt := range []struct {
-		action   ticketing.Action
-		reason   string
-		help     string
-		lists    ticketing.ListsResult
-		message  string // "" = no refusal
-		code     int
-		enhanced string
+		action  ticketing.Action
+		reason  string
+		help    string
+		lists   ticketing.ListsResult
+		message string // "" = no refusal
+		kind    ticketing.Kind
 	}{
-		{ticketing.ActionAccept, ticketing.ReasonDMARCReject, help, listed, "", 0, ""},
-		{ticketing.ActionHold, ticketing.ReasonDMARCQuarantine, help, listed, "", 0, ""},
+		{ticketing.ActionAccept, ticketing.ReasonDMARCReject, help, listed, "", 0},
+		{ticketing.ActionHold, ticketing.ReasonDMARCQuarantine, help, listed, "", 0},
 		{ticketing.ActionReject, ticketing.ReasonDMARCReject, "", listed,
-			"customer.test does not vouch for this message, and its policy asks to refuse it", 550, "5.7.26"},
+			"customer.test does not vouch for this message, and its policy asks to refuse it", ticketing.KindDenied},
 		{ticketing.ActionReject, ticketing.ReasonDMARCReject, help, listed,
-			"customer.test does not vouch for this message, and its policy asks to refuse it; see https://desk.example/refused?why=dmarc-reject", 550, "5.7.26"},
+			"customer.test does not vouch for this message, and its policy asks to refuse it; see https://desk.example/refused?why=dmarc-reject", ticketing.KindDenied},
 		{ticketing.ActionReject, ticketing.ReasonListed, help, listed,
-			"the sender is on a block list: see https://list.example/192.0.2.1; see https://desk.example/refused?why=listed", 550, "5.7.1"},
-		{ticketing.ActionReject, ticketing.ReasonListed, "", ticketing.ListsResult{}, "the sender is on a block list", 550, "5.7.1"},
+			"the sender is on a block list: see https://list.example/192.0.2.1; see https://desk.example/refused?why=listed", ticketing.KindDenied},
+		{ticketing.ActionReject, ticketing.ReasonListed, "", ticketing.ListsResult{}, "the sender is on a block list", ticketing.KindDenied},
 		{ticketing.ActionTempfail, ticketing.ReasonTempError, help, listed,
-			"the sender's domain cannot be checked now, try again later; see https://desk.example/refused?why=auth-temperror", 451, "4.7.0"},
-		{ticketing.ActionTempfail, ticketing.ReasonVerifierFailed, help, listed, "the message could not be checked here, try again later", 451, "4.3.0"},
+			"the sender's domain cannot be checked now, try again later; see https://desk.example/refused?why=auth-temperror", ticketing.KindUnavailable},
+		{ticketing.ActionTempfail, ticketing.ReasonVerifierFailed, help, listed, "the message could not be checked here, try again later", ticketing.KindUnavailable},
 	} {
 		v := &ticketing.Verdict{FromDomain: "customer.test", Lists: tt.lists, Verdict: ticketing.Decision{Action: tt.action, Reason: tt.reason}}
 		err := refusal(v, tt.help)
@@ -45,8 +44,8 @@ func TestRefusal(t *testing.T) {
 			continue
 		}
 		e := ticketing.AsError(err)
-		if code, enhanced := replyCode(e); e.Message != tt.message || e.Reason != tt.reason || code != tt.code || enhanced != tt.enhanced {
-			t.Errorf("%s %s: %d %s %s", tt.action, tt.reason, code, enhanced, e.Message)
+		if e.Message != tt.message || e.Reason != tt.reason || e.Kind != tt.kind {
+			t.Errorf("%s %s: kind %d, %s", tt.action, tt.reason, e.Kind, e.Message)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func newIntake(t *testing.T, now func() time.Time, v Verifier, s Store) (*Intake
 	if s == nil {
 		s = db
 	}
-	return New(desk, s, v, Options{Now: now}), desk, db
+	return New(desk, s, v, Options{Now: now, Reply: reply}), desk, db
 }
 
 func TestFloodOfOneClientIsFolded(t *testing.T) {
@@ -118,4 +118,13 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if n := len(e.Entry().RcptTo); n > 101 {
 		t.Errorf("an entry has %d recipients", n)
 	}
+}
+
+// reply answers 451 to what may come again, else 550, and tells the reason.
+func reply(err error) (code int, enhanced string) {
+	e := ticketing.AsError(err)
+	if e.Temporary() {
+		return 451, "4 " + e.Reason
+	}
+	return 550, "5 " + e.Reason
 }
