@@ -120,7 +120,7 @@ func listen(network, address string) (net.Listener, error) {
 	if network == "unix" {
 		if c, err := net.DialTimeout(network, address, time.Second); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("listen unix %s: somebody listens there already", address)
+			return nil, &net.OpError{Op: "listen", Net: network, Addr: &net.UnixAddr{Name: address, Net: network}, Err: syscall.EADDRINUSE}
 		}
 		if fi, err := os.Lstat(address); err == nil && fi.Mode()&os.ModeSocket != 0 {
 			os.Remove(address)

@@ -103,6 +103,22 @@ func TestSecondServerNamesTheFirst(t *testing.T) {
 	}
 }
 
+// A unix socket that is taken is told like a port.
+func TestSocketTaken(t *testing.T) {
+	c := localConfig(t)
+	socket := filepath.Join(t.TempDir(), "lmtp.sock")
+	taken, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c.LMTP.Listen = []string{socket}
+	_, err = NewApp(t.Context(), c, Parts{})
+	if told := startError(c, err).Error(); !strings.Contains(told, socket) || !strings.Contains(told, "address already in use: free that address") {
+		t.Errorf("told: %s", told)
+	}
+}
+
 // A socket may be in the data folder, which the first start has yet to make,
 // and a client that comes before the server accepts is served.
 func TestSocketInTheDataFolder(t *testing.T) {
