@@ -76,6 +76,10 @@ func heldCause(reason string) string {
 		return "The domain of its From address cannot exist, so nobody can vouch for it."
 	case ticketing.ReasonTempError:
 		return "A name server did not answer, so the sender could not be checked."
+	case ticketing.ReasonListed:
+		return "Block lists speak against where it comes from."
+	case ticketing.ReasonVerifierFailed:
+		return "It could not be checked whole."
 	case "token-of-another":
 		return "It answers on somebody else’s reply address, and its sender could not be verified."
 	case "own-mail-returned":

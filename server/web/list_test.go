@@ -137,6 +137,15 @@ func TestHeldMail(t *testing.T) {
 	}
 	w.receive(in)
 	contains(t, w.get("/held").one(t, "li.entry"), "Ann Customer", "ann@customer.test", "Pay now", "Unverified", "asks to set such mail aside", "For support")
+	for reason, says := range map[string]string{
+		ticketing.ReasonListed: "Block lists speak against where it comes from.", ticketing.ReasonVerifierFailed: "It could not be checked whole.",
+	} {
+		in := plain("Buy "+reason, "text")
+		in.auth = ticketing.Verdict{Verdict: ticketing.Decision{Action: ticketing.ActionHold, Reason: reason}}
+		w.now = w.now.Add(time.Minute)
+		w.receive(in)
+		contains(t, w.get("/held").all("li.entry")[0], "Buy "+reason, says)
+	}
 }
 
 func TestJournal(t *testing.T) {

@@ -71,6 +71,9 @@ func doubt(v *ticketing.Verdict) string {
 	case ticketing.ReasonManyFrom:
 		return may + "It does not name one sender."
 	}
+	if v.DMARC.Result == "" {
+		return may + "It could not be checked."
+	}
 	return may + from + " publishes no rules to check it by."
 }
 

@@ -100,11 +100,14 @@ func TestShield(t *testing.T) {
 	several.auth = ticketing.Verdict{DMARC: ticketing.DMARCResult{Result: "none"}, Verdict: ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonManyFrom}}
 	unknown := plain("Hello", "text")
 	unknown.auth = ticketing.Verdict{FromDomain: "customer.test", DMARC: ticketing.DMARCResult{Result: "none", Domain: "customer.test"}}
+	unread := plain("Long", "text")
+	unread.auth = ticketing.Verdict{Verdict: ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonVerifierFailed}}
 	for _, c := range []struct {
 		in    incoming
 		class string
 		want  []string
 	}{
+		{unread, "summary.attention", []string{"may not come from who it says. It could not be checked."}},
 		{listed, "summary.attention", []string{"Unverified", "Unverified Block lists speak against where this mail comes from. ", "bl.test=127.0.0.2(5)"}},
 		{forged, "summary.attention", []string{"customer.test does not vouch for it", "bl.test=127.0.0.2(5)"}},
 		{several, "summary.attention", []string{"Unverified", "It does not name one sender."}},
