@@ -142,7 +142,8 @@ func (g *conn) beginRead() (stalls bool, err error) {
 		wait = stallAfter
 	}
 	g.waiting = true
-	return stalls, g.raw.SetReadDeadline(time.Now().Add(wait))
+	// TLS writes, too, while it reads: the answer to a change of keys.
+	return stalls, g.raw.SetDeadline(time.Now().Add(wait))
 }
 
 // overBudget returns the last words for a client that has used up something

@@ -189,3 +189,47 @@ func TestCrowded(t *testing.T) {
 		}
 	})
 }
+
+// mayWrite is a connection that fails the test when a Read ends at a time at which
+// nothing could be written.
+type mayWrite struct {
+	pipeEnd
+	t     *testing.T
+	until time.Time
+}
+
+func (c *mayWrite) SetDeadline(t time.Time) error {
+	c.until = t
+	return c.pipeEnd.SetDeadline(t)
+}
+
+func (c *mayWrite) SetWriteDeadline(t time.Time) error {
+	c.until = t
+	return c.pipeEnd.SetWriteDeadline(t)
+}
+
+func (c *mayWrite) Read(p []byte) (int, error) {
+	n, err := c.pipeEnd.Read(p)
+	if n > 0 && time.Now().After(c.until) {
+		c.t.Errorf("%q has come %v after the last time to write", p[:n], time.Since(c.until))
+	}
+	return n, err
+}
+
+// TLS answers a change of keys from within a read, whenever it comes. A deadline
+// that has passed would break the stream there.
+func TestReadMayWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, quick())
+		ours, theirs := net.Pipe()
+		w.l.conns <- &mayWrite{pipeEnd: pipeEnd{theirs, stranger}, t: t}
+		c := newClient(t, ours)
+		c.hello()
+		time.Sleep(50 * time.Second)
+		c.data()
+		c.send("Subject: x\r\n\r\n")
+		time.Sleep(50 * time.Second)
+		c.send(".\r\n")
+		c.want("250 ")
+	})
+}
