@@ -20,6 +20,8 @@ func (g *conn) mayMail(size int64) *reply {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.draining:
+		return &replyShutdown // there may be many commands that came ahead
 	case g.clock.born.Add(limit(g.o.MaxSession)).Before(time.Now()):
 		return &replySessionTooLong
 	case g.trusted:

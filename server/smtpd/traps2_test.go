@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -83,6 +85,30 @@ func TestTrapS09(t *testing.T) {
 		}
 		if n := len(w.srv.conns); n != 0 {
 			t.Errorf("%d connections left", n)
+		}
+	})
+}
+
+// A client that has sent its next mails ahead is told to come again with them.
+func TestTrapS09Ahead(t *testing.T) {
+	const mail = "MAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		w.desk.deliver = func(_ context.Context, e *ticketing.Envelope, raw ticketing.Raw) []ticketing.Outcome {
+			time.Sleep(time.Second)
+			return w.desk.keep(e, raw)
+		}
+		c.send(strings.Repeat(mail, 10))
+		done := make(chan error, 1)
+		go func() { done <- w.srv.Shutdown(context.Background()) }()
+		for _, want := range []string{"250 ", "250 ", "354 ", "250 2.6.0 ", "421 4.3.2 "} {
+			c.want(want)
+		}
+		if got := c.line(); got != "closed" || len(w.desk.got()) != 1 {
+			t.Errorf("%q, taken %+v", got, w.desk.got())
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
