@@ -14,6 +14,10 @@ import (
 func (g *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := g.nextLine(p)
+		if g.isLost() {
+			g.end(replyBadChunk, g.id)
+			return 0, net.ErrClosed
+		}
 		if err != nil || !isStartTLS(p[:n]) {
 			return n, err
 		}
@@ -61,8 +65,8 @@ func (g *conn) fromAhead(p []byte, share func(g *conn, p []byte, whole bool) int
 	if g.state != stateOpen {
 		return 0, net.ErrClosed
 	}
-	n := copy(p, g.ahead)
-	n = share(g, p[:n], n < len(p))
+	n := min(len(p), len(g.ahead))
+	n = copy(p, g.ahead[:share(g, g.ahead[:n], n < len(p))])
 	if g.ahead = g.ahead[n:]; len(g.ahead) == 0 {
 		g.ahead = nil // an idle client costs no memory
 	}
@@ -71,7 +75,7 @@ func (g *conn) fromAhead(p []byte, share func(g *conn, p []byte, whole bool) int
 
 // all is the share of who does not ask for lines. The lock is held.
 func (g *conn) all(p []byte, _ bool) int {
-	g.inStep, g.batch, g.ehlo = false, false, false
+	g.begins, g.command, g.batch, g.ehlo = false, false, false, false
 	return len(p)
 }
 
@@ -81,9 +85,10 @@ func (g *conn) cut(p []byte, whole bool) int {
 	if g.chunk > 0 {
 		n := g.all(p[:min(int64(len(p)), g.chunk)], whole)
 		g.chunk -= int64(n)
+		g.begins = g.chunk == 0
 		return n
 	}
-	begins := g.inStep
+	begins := g.begins
 	i := bytes.IndexByte(p, '\n')
 	switch {
 	case i < 0 && !whole:
@@ -91,19 +96,19 @@ func (g *conn) cut(p []byte, whole bool) int {
 	case i < 0:
 		return 0
 	}
-	g.inStep, g.batch, g.ehlo = true, false, false
+	g.begins, g.command, g.batch, g.ehlo = true, begins, false, false
 	if begins {
 		g.hear(p[:i])
 	}
 	return i + 1
 }
 
-// holdsNothing tells whether go-smtp has got nothing behind the line it has read
-// last.
+// holdsNothing tells whether go-smtp has got one command, and nothing before or
+// behind it.
 func (g *conn) holdsNothing() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inStep
+	return g.command
 }
 
 // putBack makes p the next octets. It keeps no part of p.
@@ -124,19 +129,31 @@ func (g *conn) hear(line []byte) {
 		// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
 		g.batch = true
 	case "BDAT":
-		g.chunk = octetsAfter(line)
+		n, ok := octetsAfter(line)
+		g.chunk, g.lost = n, !ok
 	}
 }
 
-// octetsAfter is how many octets follow a BDAT command, as go-smtp understands it.
-func octetsAfter(line []byte) int64 {
-	words := strings.Fields(string(line[:min(len(line), 64)]))
-	if len(words) < 2 {
-		return 0
+// isLost tells that a BDAT command was not understood. go-smtp would refuse it
+// and take what follows, which is somebody's mail, for commands.
+func (g *conn) isLost() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lost
+}
+
+// octetsAfter is how many octets follow a BDAT command. It understands what
+// go-smtp does.
+//
+// https://www.rfc-editor.org/rfc/rfc3030#section-2
+func octetsAfter(line []byte) (n int64, ok bool) {
+	if len(line) < 6 || line[4] != ' ' {
+		return 0, false
 	}
-	n, err := strconv.ParseUint(words[1], 10, 32)
-	if err != nil {
-		return 0
+	words := strings.Fields(string(line[5:]))
+	if len(words) == 0 || len(words) > 2 || len(words) == 2 && !strings.EqualFold(words[1], "LAST") {
+		return 0, false
 	}
-	return int64(n)
+	size, err := strconv.ParseUint(words[0], 10, 32)
+	return int64(size), err == nil
 }

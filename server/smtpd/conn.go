@@ -49,12 +49,13 @@ type conn struct {
 	// client sends without waiting, or what followed a text. At most readSize
 	// octets and a line.
 	ahead []byte
-	// inStep is set when the last Read ended with a line; batch when that was a
-	// command whose reply may wait for those of the next.
-	inStep, batch bool
-	ehlo          bool   // go-smtp answers to EHLO or LHLO
-	chunk         int64  // octets of a chunk after BDAT still to come
-	replies       []byte // not sent yet
+	// begins is set when the next octet begins a command, command when the last
+	// Read was a whole one, and batch when its reply may wait for that of the next.
+	begins, command, batch bool
+	ehlo                   bool   // go-smtp answers to EHLO or LHLO
+	chunk                  int64  // octets of a chunk after BDAT still to come
+	lost                   bool   // nobody knows where the chunk ends
+	replies                []byte // not sent yet
 }
 
 // state is how far the end of a connection has come.
@@ -83,7 +84,7 @@ func isStall(err error) bool {
 // newConn guards raw. The limits per client are asked later, by open.
 func newConn(s *Server, raw net.Conn) *conn {
 	ctx, cancel := context.WithCancel(s.ctx)
-	g := &conn{raw: raw, srv: s, o: &s.o, id: s.o.NewID(), ctx: ctx, cancel: cancel, layer: raw, inStep: true, release: func() {}}
+	g := &conn{raw: raw, srv: s, o: &s.o, id: s.o.NewID(), ctx: ctx, cancel: cancel, layer: raw, begins: true, release: func() {}}
 	g.clock = newClock(&s.o, time.Now())
 	return g
 }

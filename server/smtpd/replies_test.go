@@ -19,7 +19,7 @@ func heard(t *testing.T, text string) (writes []string) {
 	defer c.Close()
 	go func() { _, _ = c.Write([]byte(text)) }()
 	for buf := make([]byte, 8<<10); ; {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute / 2)) // before the server has enough of waiting
 		n, err := c.Read(buf)
 		if err != nil {
 			return writes
@@ -68,6 +68,16 @@ func TestRepliesMany(t *testing.T) {
 			if strings.Count(w, ",") > maxReplies/len("250 2.0.0 Session reset\r\n") {
 				t.Errorf("%d lines at once", strings.Count(w, ",")+1)
 			}
+		}
+	})
+}
+
+// The reply to a message by BDAT does not wait, whatever its chunk looks like.
+func TestRepliesChunk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		got := heard(t, "EHLO client.test\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nBDAT 1\r\nxBDAT 6 LAST\r\nMAIL\r\nRSET\r\n")
+		if got := got[2:]; !slices.Equal(got, []string{"250 ,250 ,250 ", "250 ", "250 "}) {
+			t.Errorf("%q", got)
 		}
 	})
 }

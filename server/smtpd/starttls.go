@@ -24,7 +24,7 @@ func isStartTLS(line []byte) bool {
 // https://www.rfc-editor.org/rfc/rfc3207#section-4.2
 func (g *conn) startTLS() (done bool, err error) {
 	g.mu.Lock()
-	right, again := g.inStep && g.greeted && !g.clock.transferring(), g.tls != ""
+	right, again := g.command && g.greeted && !g.clock.transferring(), g.tls != ""
 	right = right && (again || g.offersTLS())
 	g.mu.Unlock()
 	switch {

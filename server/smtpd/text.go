@@ -13,9 +13,8 @@ type text struct {
 	dots  unstuffer
 	cr    bool // a CR is to be given to dots once more
 	ended bool
-	// lost is set when go-smtp has read beyond the line of the command, as it does
-	// when it refused a chunk that came all the same: nobody knows then where the
-	// text begins.
+	// lost is set when go-smtp may hold more than the command: nobody knows then
+	// where the text begins.
 	lost bool
 }
 

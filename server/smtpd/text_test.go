@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,19 +88,75 @@ func TestTextBehindChunk(t *testing.T) {
 	})
 }
 
-// Where go-smtp refuses a chunk without taking it, its octets are commands to it.
-// A text that begins there has no begin.
-func TestTextBehindRefusedChunk(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w, c := open(t, quick())
-		c.envelope()
-		c.send("BDAT 40 FIRST\r\nDATA\r\nSubject: x\r\n\r\nSTARTTLS\r\n.\r\nNOOP\r\n")
-		c.want("501 ")
-		c.want("354 ")
-		if got := c.line(); got != "closed" || len(w.desk.got()) != 0 || !slices.Equal(w.desk.reasons(), []string{"data connection-lost"}) {
-			t.Errorf("%q; desk has %+v %v", got, w.desk.got(), w.desk.reasons())
+// Where go-smtp refuses a chunk without taking it, its octets would be commands
+// to it.
+func TestChunkNotUnderstood(t *testing.T) {
+	for _, command := range []string{"BDAT", "BDAT ", "BDAT x", "BDAT 40 FIRST", "bdat 40 last 1", "BDAT\t40", "BDAT40 40", "BDAT -1", "BDAT 4294967296 LAST"} {
+		bubble(t, func(t *testing.T) {
+			w, c := open(t, quick())
+			c.envelope()
+			c.send(command + "\r\nDATA\r\nSubject: x\r\n\r\n.\r\nNOOP\r\n")
+			c.want("501 5.5.4 ")
+			if got := c.line(); got != "closed" || len(w.desk.got()) != 0 {
+				t.Errorf("%s: %q; desk has %+v", command, got, w.desk.got())
+			}
+		})
+	}
+}
+
+// What is in a chunk is no command, in none of the chunks of a message and not
+// where it is refused.
+func TestChunkIsNoCommand(t *testing.T) {
+	const text = "Subject: x\r\n\r\nEHLO x\r\nSTARTTLS\r\nBDAT 99\r\nMAIL\r\n"
+	chunks := strings.Repeat(fmt.Sprintf("BDAT %d\r\n%s", len(text), text), 3)
+	for name, tc := range map[string]struct {
+		send string
+		want []string
+	}{
+		"taken":   {chunks + "BDAT 0 LAST\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 Session"}},
+		"at once": {chunks + "BDAT 6 LAST\r\nEHLO\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 Session"}},
+		"refused": {"RSET\r\n" + chunks, []string{"250 2.0.0", "502 5.5.1", "502 5.5.1", "502 5.5.1"}},
+	} {
+		for _, tls := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, tls), func(t *testing.T) {
+				testTLS()
+				bubble(t, func(t *testing.T) {
+					o := quick()
+					o.TLS = testTLS()
+					_, c := open(t, o)
+					if tls {
+						c.startTLS()
+					}
+					c.envelope()
+					c.send(tc.send + "EHLO client.test\r\n")
+					for _, want := range tc.want {
+						if got := c.line(); !strings.HasPrefix(got, want) {
+							t.Errorf("%q, want %s", got, want)
+						}
+					}
+					offered, line := false, ""
+					for line != "closed" && !strings.HasPrefix(line, "250 ") {
+						line = c.line()
+						offered = offered || line == "250-STARTTLS"
+					}
+					if offered == tls {
+						t.Errorf("STARTTLS is offered: %v", offered)
+					}
+				})
+			})
 		}
-	})
+	}
+}
+
+// A text is not read when go-smtp may hold the begin of it.
+func TestTextLost(t *testing.T) {
+	for _, command := range []bool{true, false} {
+		g := &conn{command: command, state: stateOpen, ahead: []byte("x\r\n.\r\n")}
+		r, _ := (&session{guard: g}).text(strings.NewReader(""))
+		if n, err := r.Read(make([]byte, 100)); (n == 3) != command || (err == nil) != command {
+			t.Errorf("a whole command %v: %d octets, %v", command, n, err)
+		}
+	}
 }
 
 // The end of the stream is not the end of a text.

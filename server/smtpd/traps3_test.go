@@ -174,3 +174,31 @@ func TestTrapS23(t *testing.T) {
 		c.want("421 4.4.2 ")
 	})
 }
+
+// go-smtp obeys what it holds even when the connection is closed. It holds
+// nothing, so no mail is taken whose 250 nobody could hear.
+func TestNothingAfterTheEnd(t *testing.T) {
+	testTLS()
+	const mail = "MAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\n"
+	const rest = "EHLO client.test\r\n" + mail + "DATA\r\nSubject: x\r\n\r\n.\r\n"
+	for _, way := range []string{"smtp", "smtp tls"} {
+		for name, text := range map[string]string{
+			"quit":        "BDAT 1 LAST\r\nxQUIT\r\n" + rest,
+			"many errors": "BDAT 1 LAST\r\nx" + strings.Repeat("what\r\n", 4) + rest,
+		} {
+			t.Run(way+" "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					w, c := reach(t, way)
+					c.send(text)
+					c.want("250 2.6.0 ")
+					for c.line() != "closed" {
+					}
+					time.Sleep(time.Minute)
+					if got := w.desk.got(); len(got) != 1 {
+						t.Errorf("taken: %+v", got)
+					}
+				})
+			})
+		}
+	}
+}
