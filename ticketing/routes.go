@@ -31,10 +31,14 @@ type routed struct {
 }
 
 // find is routeIn from memory, where it can be. What a transaction sees may
-// never be committed, so it is not remembered.
+// never be committed, so it is not remembered; what it has changed is not of the
+// version yet that it sees.
 func (c *routes) find(r store.Reader, local, domain string) (Route, error) {
 	if strings.Contains(local, "+") {
 		return routeIn(r, local, domain) // tokens come and go with every ticket
+	}
+	if t, ok := r.(*routingTx); ok && t.changed {
+		return routeIn(r, local, domain)
 	}
 	version, err := routingVersion(r)
 	if err != nil {
