@@ -118,11 +118,16 @@ type routingTx struct {
 	changed bool
 }
 
+// Unwrap returns the transaction itself.
+func (t *routingTx) Unwrap() store.Tx { return t.Tx }
+
+// Put implements [store.Tx].
 func (t *routingTx) Put(k store.Key, v []byte) error {
 	t.note(k)
 	return t.Tx.Put(k, v)
 }
 
+// Delete implements [store.Tx].
 func (t *routingTx) Delete(k store.Key) error {
 	t.note(k)
 	return t.Tx.Delete(k)

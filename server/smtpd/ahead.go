@@ -14,8 +14,8 @@ import (
 func (g *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := g.nextLine(p)
-		if g.isLost() {
-			g.end(replyBadChunk, g.id)
+		if last := g.broken(); last != nil {
+			g.end(*last, g.id)
 			return 0, net.ErrClosed
 		}
 		if err != nil || !isStartTLS(p[:n]) {
@@ -91,6 +91,9 @@ func (g *conn) cut(p []byte, whole bool) int {
 	begins := g.begins
 	i := bytes.IndexByte(p, '\n')
 	switch {
+	case i < 0 && len(p) >= maxCommand:
+		g.last = &replyCommandLine
+		return g.all(p, whole)
 	case i < 0 && !whole:
 		return g.all(p, whole)
 	case i < 0:
@@ -129,18 +132,27 @@ func (g *conn) hear(line []byte) {
 		// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
 		g.batch = true
 	case "BDAT":
+		// go-smtp would refuse what it does not understand and take what follows,
+		// which is somebody's mail, for commands.
 		n, ok := octetsAfter(line)
-		g.chunk, g.lost = n, !ok
+		if g.chunk = n; !ok {
+			g.last = &replyBadChunk
+		}
 	}
 }
 
-// isLost tells that a BDAT command was not understood. go-smtp would refuse it
-// and take what follows, which is somebody's mail, for commands.
-func (g *conn) isLost() bool {
+// broken returns the last words for a client whose commands cannot be followed.
+func (g *conn) broken() *reply {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.lost
+	return g.last
 }
+
+// maxCommand is how long the line of a command may be. RFC 5321 wants 512 octets,
+// extensions more. go-smtp's own limit would be one of chunks, too.
+//
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.4
+const maxCommand = 4096
 
 // octetsAfter is how many octets follow a BDAT command. It understands what
 // go-smtp does.

@@ -54,7 +54,7 @@ type conn struct {
 	begins, command, batch bool
 	ehlo                   bool   // go-smtp answers to EHLO or LHLO
 	chunk                  int64  // octets of a chunk after BDAT still to come
-	lost                   bool   // nobody knows where the chunk ends
+	last                   *reply // the last words for a client whose commands cannot be followed
 	replies                []byte // not sent yet
 }
 

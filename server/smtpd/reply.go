@@ -34,6 +34,7 @@ var (
 
 	replyBadHelo           = reply{501, smtp.EnhancedCode{5, 5, 2}, "bad-helo", "not a host name in EHLO"}
 	replyBadChunk          = reply{501, smtp.EnhancedCode{5, 5, 4}, "bad-chunk", "cannot tell how long the chunk is"}
+	replyCommandLine       = reply{500, smtp.EnhancedCode{5, 5, 2}, "command-too-long", "the command is too long"}
 	replyNoHello           = reply{503, smtp.EnhancedCode{5, 5, 1}, "no-hello", "say EHLO first"}
 	replyNestedMail        = reply{503, smtp.EnhancedCode{5, 5, 1}, "nested-mail", "a transaction is open already"}
 	replyBadSender         = reply{501, smtp.EnhancedCode{5, 1, 7}, "bad-sender", "not a valid sender address"}

@@ -52,12 +52,6 @@ type Server struct {
 	draining bool
 }
 
-// maxCommand is how long the line of a command may be. RFC 5321 wants 512 octets,
-// extensions more.
-//
-// https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.4
-const maxCommand = 4096
-
 // New returns a Server that is ready to serve listeners.
 func New(desk Desk, o Options) *Server {
 	s := &Server{desk: desk, o: o.withDefaults(), conns: make(map[*conn]struct{})}
@@ -74,7 +68,7 @@ func New(desk Desk, o Options) *Server {
 	if s.o.MaxMessageBytes > 0 {
 		s.smtp.MaxMessageBytes = s.o.MaxMessageBytes
 	}
-	s.smtp.MaxLineLength = maxCommand // of texts it sees nothing, of chunks it does not ask
+	s.smtp.MaxLineLength = 0
 	return s
 }
 

@@ -217,3 +217,22 @@ func TestShutdownInHandshake(t *testing.T) {
 		}
 	})
 }
+
+// The length of lines is limited in commands, not in a chunk that nobody wants.
+func TestLongLines(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, c := open(t, quick())
+		long := strings.Repeat("x", 3*maxCommand)
+		c.send("MAIL FROM:<>\r\nRCPT TO:<nobody@desk.test>\r\n" + fmt.Sprintf("BDAT %d LAST\r\n", len(long)) + long)
+		for _, want := range []string{"250 ", "550 ", "502 "} {
+			c.want(want)
+		}
+		c.do("RSET", "250 ")
+		c.do("MAIL FROM:<"+strings.Repeat("x", 60)+"@example.org>", "250 ")
+		c.send("RCPT TO:<" + long)
+		c.want("500 5.5.2 the command is too long")
+		if got := c.line(); got != "closed" || len(w.desk.got()) != 0 {
+			t.Errorf("then %q, %+v", got, w.desk.got())
+		}
+	})
+}

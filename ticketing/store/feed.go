@@ -266,7 +266,7 @@ func (c *Cursor) Position(r Reader) (uint64, error) {
 // together with the effect of the changes up to seq. It refuses to go back:
 // then another reader of the same name has been there already.
 func (c *Cursor) Advance(x Tx, seq uint64) error {
-	t, ok := x.(*tx)
+	t, ok := ours(x)
 	if !ok {
 		return fmt.Errorf("a cursor cannot move in a %T", x)
 	}
@@ -282,11 +282,26 @@ func (c *Cursor) Advance(x Tx, seq uint64) error {
 
 // Remove deletes the cursor. It begins at 0 when it is used again.
 func (c *Cursor) Remove(x Tx) error {
-	t, ok := x.(*tx)
+	t, ok := ours(x)
 	if !ok {
 		return fmt.Errorf("a cursor cannot be removed in a %T", x)
 	}
 	return t.write(c.key, nil)
+}
+
+// ours returns the transaction itself, of one that others have wrapped: those
+// have a method Unwrap.
+func ours(x Tx) (*tx, bool) {
+	for {
+		if t, ok := x.(*tx); ok {
+			return t, true
+		}
+		w, ok := x.(interface{ Unwrap() Tx })
+		if !ok {
+			return nil, false
+		}
+		x = w.Unwrap()
+	}
 }
 
 // broadcast wakes everybody who waits.

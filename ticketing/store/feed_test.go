@@ -33,3 +33,31 @@ func TestOldFeedRows(t *testing.T) {
 		t.Errorf("%+v, %v", changes, err)
 	}
 }
+
+// wrapped is a transaction as layers above hand it on.
+type wrapped struct{ store.Tx }
+
+func (w wrapped) Unwrap() store.Tx { return w.Tx }
+
+// A cursor moves in a transaction that others have wrapped, and in no other.
+func TestCursorInAWrappedTransaction(t *testing.T) {
+	db := store.Open(memdb.New(memdb.Options{}), store.Options{})
+	defer db.Close(t.Context())
+	c := db.Cursor("reader")
+	var foreign error
+	err := db.Update(t.Context(), func(tx store.Tx) error {
+		foreign = c.Advance(struct{ store.Tx }{tx}, 1)
+		return c.Advance(wrapped{wrapped{tx}}, 3)
+	})
+	if err != nil || foreign == nil {
+		t.Errorf("%v; in a foreign transaction %v", err, foreign)
+	}
+	if err := db.View(t.Context(), func(r store.Reader) error {
+		if at, err := c.Position(r); at != 3 || err != nil {
+			t.Errorf("at %d, %v", at, err)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
