@@ -191,8 +191,8 @@ func (g *conn) end(r reply, id string) {
 	g.cancel()
 	if !mute {
 		_ = g.raw.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = layer.Write(words)
-		if secure, ok := layer.(*tls.Conn); ok {
+		_, err := layer.Write(words)
+		if secure, ok := layer.(*tls.Conn); ok && err == nil {
 			_ = secure.CloseWrite()
 		}
 	}
@@ -232,8 +232,8 @@ func (g *conn) Close() error {
 
 // kill closes the connection at once, whatever it does.
 func (g *conn) kill() {
+	_ = g.raw.Close() // first, or TLS would say goodbye
 	_ = g.Close()
-	_ = g.raw.Close()
 }
 
 // drain asks the connection to end: at once if it waits for a command, else
@@ -255,9 +255,9 @@ func (g *conn) enter(p phase) {
 	now := time.Now()
 	g.clock.enter(p, now)
 	g.counts.junk = 0
-	if g.waiting { // go-smtp reads a chunk while Data begins in its own goroutine
+	if g.waiting && g.state == stateOpen { // go-smtp reads a chunk while Data begins in its own goroutine
 		d, _ := g.clock.wait(now)
-		_ = g.raw.SetReadDeadline(now.Add(d))
+		_ = g.raw.SetDeadline(now.Add(d))
 	}
 }
 

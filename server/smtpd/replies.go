@@ -72,7 +72,7 @@ func (g *conn) send(p []byte) error {
 		g.mu.Unlock()
 		return nil
 	}
-	err := g.raw.SetWriteDeadline(time.Now().Add(g.o.WriteTimeout))
+	err := g.raw.SetWriteDeadline(time.Now().Add(limit(g.o.WriteTimeout)))
 	g.mu.Unlock()
 	if err != nil {
 		return err
