@@ -280,7 +280,7 @@ func TestDocsLogging(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# The log\n\nStandard error, as text or as JSON (`log.format`), from `log.level` up. `error` is for something of ours that somebody should look at, `warn` for what mended itself or will,\n" +
 		"`info` for one line about each message, transaction and attempt, `debug` for the rest. Passwords, sign-in links and the words of mails are never logged; of the token in a reply address, which is a secret, the first 4 characters are.\n\n" +
-		"Lines of an SMTP or LMTP session have `session` and `client` besides what is listed, after STARTTLS `tls`, within a transaction `id`; lines about an outgoing copy have `copy`.\n\n" +
+		"Lines of an SMTP or LMTP session have `session` and `client` besides what is listed, within a transaction `id` and after STARTTLS `tls`; lines about an outgoing copy have `copy`.\n\n" +
 		"## Keys\n\n| key | meaning |\n|---|---|\n")
 	for _, k := range slices.Sorted(maps.Keys(used)) {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", k, logKeys[k])
