@@ -46,8 +46,8 @@ func (t *session) conclude(txn *transaction, outcomes []ticketing.Outcome, size 
 // the message.
 func (t *session) receive(r io.Reader) (*transaction, *spool, error) {
 	txn := t.current()
-	if txn == nil {
-		return nil, nil, replyNoTransaction.err(t.guard.id)
+	if txn == nil { // given up before this goroutine began (trap S10)
+		return nil, nil, replyAborted.err(t.guard.id)
 	}
 	// go-smtp gives Data the reading end of a pipe for BDAT only.
 	pipe, chunked := r.(*io.PipeReader)
