@@ -126,10 +126,7 @@ func (g *conn) beginRead() (stalls bool, err error) {
 		g.mu.Unlock()
 		return false, net.ErrClosed
 	}
-	if g.srv.crowded() && !g.trusted {
-		g.clock.hurry()
-	}
-	wait, last := g.clock.wait(time.Now())
+	wait, last := g.patience()
 	if wait > 0 {
 		last = g.overBudget()
 	}
@@ -145,6 +142,15 @@ func (g *conn) beginRead() (stalls bool, err error) {
 	g.waiting = true
 	// TLS writes, too, while it reads: the answer to a change of keys.
 	return stalls, g.raw.SetDeadline(time.Now().Add(wait))
+}
+
+// patience is how long the client may take now; where that is nothing, last has
+// the last words. The lock is held.
+func (g *conn) patience() (d time.Duration, last *reply) {
+	if g.srv.crowded() && !g.trusted {
+		g.clock.hurry()
+	}
+	return g.clock.wait(time.Now())
 }
 
 // overBudget returns the last words for a client that has used up something

@@ -162,6 +162,27 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
+// A handshake is no way to stay longer.
+func TestCrowdedHandshake(t *testing.T) {
+	testTLS()
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.MaxConnections, o.TLS = 4, testTLS()
+		w := newWorld(t, o)
+		for range 3 {
+			w.dial(stranger).want("220 ")
+		}
+		late := w.dial(stranger)
+		late.hello()
+		late.do("STARTTLS", "220 ")
+		late.listen()
+		begun := time.Now()
+		if got := late.line(); got != "closed" || time.Since(begun) != 10*time.Second {
+			t.Errorf("%q after %v", got, time.Since(begun))
+		}
+	})
+}
+
 // TestCrowded: strangers who come when room gets scarce have less time.
 func TestCrowded(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -71,8 +71,8 @@ func (g *conn) handshake() error {
 	return nil
 }
 
-// beginHandshake sets the deadline of the handshake. Until it is over nothing
-// can be said to the client.
+// beginHandshake sets the deadline of the handshake, which is not later than that
+// of a command would be. Until it is over nothing can be said to the client.
 func (g *conn) beginHandshake() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,7 +80,8 @@ func (g *conn) beginHandshake() error {
 		return net.ErrClosed
 	}
 	g.shaking, g.waiting, g.greeted, g.ahead = true, true, false, nil
-	return g.raw.SetDeadline(time.Now().Add(limit(g.o.HandshakeTimeout)))
+	wait, _ := g.patience()
+	return g.raw.SetDeadline(time.Now().Add(min(wait, limit(g.o.HandshakeTimeout))))
 }
 
 // secured returns the version of TLS, "" in plain text.
