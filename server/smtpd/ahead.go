@@ -21,8 +21,11 @@ func (g *conn) Read(p []byte) (int, error) {
 		if err != nil || !isStartTLS(p[:n]) {
 			return n, err
 		}
-		if done, err := g.startTLS(); !done {
-			return n, err
+		switch done, err := g.startTLS(); {
+		case err != nil:
+			return 0, err
+		case !done:
+			return n, nil
 		}
 	}
 }
@@ -75,7 +78,7 @@ func (g *conn) fromAhead(p []byte, share func(g *conn, p []byte, whole bool) int
 
 // all is the share of who does not ask for lines. The lock is held.
 func (g *conn) all(p []byte, _ bool) int {
-	g.begins, g.command, g.batch, g.ehlo = false, false, false, false
+	g.begins, g.command, g.batch, g.greets, g.ehlo = false, false, false, false, false
 	return len(p)
 }
 
@@ -99,7 +102,7 @@ func (g *conn) cut(p []byte, whole bool) int {
 	case i < 0:
 		return 0
 	}
-	g.begins, g.command, g.batch, g.ehlo = true, begins, false, false
+	g.begins, g.command, g.batch, g.greets, g.ehlo = true, begins, false, false, false
 	if begins {
 		g.hear(p[:i])
 	}
@@ -125,9 +128,9 @@ func (g *conn) putBack(p ...[]byte) {
 func (g *conn) hear(line []byte) {
 	switch strings.ToUpper(string(line[:min(4, len(line))])) {
 	case "EHLO", "LHLO":
-		g.ehlo, g.greeted = true, true
+		g.greets, g.ehlo = true, true
 	case "HELO":
-		g.greeted = true
+		g.greets = true
 	case "MAIL", "RCPT", "RSET":
 		// https://www.rfc-editor.org/rfc/rfc2920#section-3.1
 		g.batch = true

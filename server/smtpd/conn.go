@@ -41,7 +41,8 @@ type conn struct {
 	draining bool
 	readErr  error // the first read that brought only an error, EOF included
 	shaking  bool  // a TLS handshake is under way
-	// greeted is set by EHLO, HELO and LHLO, and taken back by STARTTLS.
+	// greeted is set when EHLO, HELO or LHLO is answered 250, and taken back by
+	// STARTTLS.
 	greeted bool
 	// swallow is set while go-smtp's answer to a command of ours is to come.
 	swallow bool
@@ -52,7 +53,7 @@ type conn struct {
 	// begins is set when the next octet begins a command, command when the last
 	// Read was a whole one, and batch when its reply may wait for that of the next.
 	begins, command, batch bool
-	ehlo                   bool   // go-smtp answers to EHLO or LHLO
+	greets, ehlo           bool   // go-smtp answers to EHLO, HELO or LHLO, and not to HELO
 	chunk                  int64  // octets of a chunk after BDAT still to come
 	last                   *reply // the last words for a client whose commands cannot be followed
 	replies                []byte // not sent yet

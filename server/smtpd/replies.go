@@ -40,13 +40,22 @@ func (g *conn) reply(p []byte) (kept bool, err error) {
 		return true, nil
 	}
 	g.counts.junk++
-	if g.ehlo && bytes.HasPrefix(p, []byte("250 ")) && g.offersTLS() {
-		g.replies = append(g.replies, "250-STARTTLS\r\n"...)
+	if bytes.HasPrefix(p, []byte("250 ")) {
+		g.welcome()
 	}
 	if kept = g.mayWait(p) && len(g.replies)+len(p) <= maxReplies; kept {
 		g.replies = append(g.replies, p...)
 	}
 	return kept, nil
+}
+
+// welcome takes note that a command was accepted: a greeting counts from now on,
+// and one that asks for what there is hears of STARTTLS. The lock is held.
+func (g *conn) welcome() {
+	g.greeted = g.greeted || g.greets
+	if g.ehlo && g.offersTLS() {
+		g.replies = append(g.replies, "250-STARTTLS\r\n"...)
+	}
 }
 
 // continues tells whether a line is not the last of its reply.

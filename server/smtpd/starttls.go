@@ -24,7 +24,7 @@ func isStartTLS(line []byte) bool {
 // https://www.rfc-editor.org/rfc/rfc3207#section-4.2
 func (g *conn) startTLS() (done bool, err error) {
 	g.mu.Lock()
-	right, again := g.command && g.greeted && !g.clock.transferring(), g.tls != ""
+	right, again, late := g.command && g.greeted && !g.clock.transferring(), g.tls != "", g.draining
 	right = right && (again || g.offersTLS())
 	g.mu.Unlock()
 	switch {
@@ -32,9 +32,12 @@ func (g *conn) startTLS() (done bool, err error) {
 		return false, nil
 	case again:
 		return true, g.answer("503 5.5.1 TLS is active already\r\n")
+	case late: // behind the go-ahead it could not be said any more
+		g.end(replyShutdown, g.id)
+		return true, net.ErrClosed
 	}
 	if err := g.answer("220 2.0.0 Ready to start TLS\r\n"); err != nil {
-		return false, err
+		return true, err
 	}
 	return true, g.handshake()
 }
@@ -91,7 +94,8 @@ func (g *conn) secured() string {
 	return g.tls
 }
 
-// introduced tells whether the client has said EHLO, since STARTTLS if it did that.
+// introduced tells whether the client has said EHLO and we took it, since STARTTLS
+// if it did that.
 func (g *conn) introduced() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

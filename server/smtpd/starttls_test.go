@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
 )
 
 // deafClient has changed to TLS, says something, hears the replies to it and
@@ -77,6 +79,45 @@ func TestNoWriteTimeout(t *testing.T) {
 		_, c := open(t, o)
 		if got := c.do("NOOP", "250 "); !strings.Contains(got, "nothing") {
 			t.Error(got)
+		}
+	})
+}
+
+// After STARTTLS a greeting counts only if it was accepted.
+func TestStartTLSGreeting(t *testing.T) {
+	testTLS()
+	for _, hello := range []string{"EHLO", "EHLOX", "EHLO\tx", "LHLO x"} {
+		bubble(t, func(t *testing.T) {
+			o := quick()
+			o.TLS = testTLS()
+			_, c := open(t, o)
+			c.do("STARTTLS", "220 ")
+			c.handshake(insecure())
+			c.do(hello, "50")
+			c.do("MAIL FROM:<ann@example.org>", "503 5.5.1 say EHLO first")
+		})
+	}
+}
+
+// At its end the server begins no TLS, and does not go on in plain text either.
+func TestStartTLSLate(t *testing.T) {
+	testTLS()
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.TLS = testTLS()
+		w, c := open(t, o)
+		w.desk.deliver = func(_ context.Context, e *ticketing.Envelope, raw ticketing.Raw) []ticketing.Outcome {
+			time.Sleep(time.Second)
+			return w.desk.keep(e, raw)
+		}
+		c.data()
+		c.send("Subject: x\r\n\r\n.\r\nSTARTTLS\r\nVRFY x\r\n")
+		synctest.Wait()
+		go func() { _ = w.srv.Shutdown(context.Background()) }()
+		c.want("250 2.6.0 ")
+		c.want("421 4.3.2 ")
+		if got := c.line(); got != "closed" {
+			t.Errorf("then %q", got)
 		}
 	})
 }
