@@ -35,15 +35,15 @@ func (c BackupCmd) Run(e *Env) error {
 	if inside(c.To, filepath.Join(cfg.Data, storeFolder)) {
 		return exitf(exitUsage, "%s is inside the store: choose another folder, best on another disk", c.To)
 	}
-	folder, err := backup.CreateFolder(c.To)
-	if err != nil {
-		return &exitError{exitIO, err}
-	}
-	defer folder.Close()
-	server, err := e.reach(cfg)
+	server, err := e.reach(cfg) // first, so that nothing looks like a backup of nothing
 	if err != nil {
 		return err
 	}
+	folder, err := backup.CreateFolder(c.To)
+	if err != nil {
+		return errors.Join(&exitError{exitIO, err}, server.close())
+	}
+	defer folder.Close()
 	have := new(bytes.Buffer) // 32 octets for each blob
 	for h := range folder.Have() {
 		have.Write(h[:])

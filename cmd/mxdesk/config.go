@@ -28,6 +28,8 @@ type Config struct {
 
 	// File is the TOML file that was read, "" without one.
 	File string `toml:"-"`
+	// Elsewhere is set when --data named the folder instead of the file.
+	Elsewhere bool `toml:"-"`
 }
 
 // SMTPConfig is the MX side.
@@ -175,7 +177,7 @@ func LoadConfig(s Sources) (Config, error) {
 		return c, err
 	}
 	if s.Data != "" {
-		c.Data, over["data"] = s.Data, "--data"
+		c.Data, c.Elsewhere, over["data"] = s.Data, true, "--data"
 	}
 	if key, err := c.validate(); err != nil {
 		at := over[key]

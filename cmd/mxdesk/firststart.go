@@ -141,13 +141,14 @@ func (a *App) pages() string {
 
 // command is how the other commands find this server.
 func (a *App) command() string {
-	switch {
-	case a.cfg.File != "":
-		return "mxdesk --config " + a.cfg.File
-	case a.cfg.Data != DefaultConfig().Data:
-		return "mxdesk --data " + a.cfg.Data
+	words := "mxdesk"
+	if a.cfg.File != "" {
+		words += " --config " + a.cfg.File
 	}
-	return "mxdesk"
+	if a.cfg.Elsewhere || a.cfg.File == "" && a.cfg.Data != DefaultConfig().Data {
+		words += " --data " + a.cfg.Data
+	}
+	return words
 }
 
 // nextSteps tells how the first mail gets in.

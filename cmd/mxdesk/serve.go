@@ -58,6 +58,7 @@ func (ServeCmd) Run(e *Env) error {
 		app.log.Error("greeting", "error", err)
 	}
 	fmt.Fprintln(e.Stdout, "ready")
+	app.log.Info("started", "version", version(), "data", cfg.Data)
 	boss.tell("READY=1")
 	serving, stopReport := context.WithCancel(ctx)
 	app.work.Go(func() { boss.report(serving, app) })

@@ -128,6 +128,9 @@ func showComment(w io.Writer, c api.Comment) {
 		if d.Due != nil {
 			fmt.Fprintf(w, "     next try %s\n", when(*d.Due))
 		}
+		if d.Sending {
+			fmt.Fprintln(w, "     being sent now")
+		}
 	}
 }
 

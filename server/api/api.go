@@ -179,7 +179,7 @@ type Failure struct {
 
 func (a *api) fail(w http.ResponseWriter, name string, err error) {
 	e := ticketing.AsError(err)
-	if e.Temporary() {
+	if e.Temporary() && name != "ready" { // to which no is an answer, and asked again and again
 		a.Log.Error("admin call", "call", name, "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -74,7 +74,8 @@ type Delivery struct {
 	Kind      ticketing.OutgoingKind  `json:"kind"`
 	Recipient string                  `json:"recipient"`
 	State     ticketing.DeliveryState `json:"state"`
-	Due       *time.Time              `json:"due"` // of the next attempt
+	Due       *time.Time              `json:"due"` // of the next attempt; null while one is under way
+	Sending   bool                    `json:"sending"`
 	Attempts  []ticketing.Attempt     `json:"attempts"`
 }
 
@@ -89,7 +90,10 @@ type Outgoing struct {
 	MessageID string                  `json:"message_id"`
 	State     ticketing.DeliveryState `json:"state"`
 	CreatedAt time.Time               `json:"created_at"`
+	// Due is when the next attempt is due; null while one is under way (Sending)
+	// and after the last.
 	Due       *time.Time              `json:"due"`
+	Sending   bool                    `json:"sending"`
 	Tries     int                     `json:"tries"`
 	Attempts  []ticketing.Attempt     `json:"attempts"`
 }
@@ -187,9 +191,7 @@ func commentView(e ticketing.Entry) Comment {
 	}
 	for _, o := range e.Deliveries {
 		d := Delivery{ID: o.ID, Kind: o.Kind, Recipient: o.Recipient.Address, State: o.State, Attempts: list(o.Attempts)}
-		if !o.State.Final() {
-			d.Due = &o.Due
-		}
+		d.Due, d.Sending = nextTry(o)
 		c.Deliveries = append(c.Deliveries, d)
 	}
 	return c
@@ -200,10 +202,20 @@ func outgoingView(o *ticketing.Outgoing) Outgoing {
 		ID: o.ID, Kind: o.Kind, Ticket: o.Ref, Recipient: o.Recipient.Address, Sender: o.Envelope, Subject: o.Subject,
 		MessageID: o.MessageID, State: o.State, CreatedAt: o.CreatedAt, Tries: o.Tries, Attempts: list(o.Attempts),
 	}
-	if !o.State.Final() {
-		v.Due = &o.Due
-	}
+	v.Due, v.Sending = nextTry(o)
 	return v
+}
+
+// nextTry is when the next attempt is due. While one is under way it is not: Due
+// is the end of the claim then.
+func nextTry(o *ticketing.Outgoing) (due *time.Time, sending bool) {
+	switch {
+	case o.State.Final():
+		return nil, false
+	case o.Claim != "":
+		return nil, true
+	}
+	return &o.Due, false
 }
 
 func entryView(e *ticketing.JournalEntry) Transaction {

@@ -92,7 +92,7 @@ func deliveriesOf(copies []*ticketing.Outgoing, now time.Time) *deliveries {
 
 func copyOf(o *ticketing.Outgoing, now time.Time) copyView {
 	v := copyView{look: deliveryLook(o.State), To: personOf(o.Recipient), Why: kindWord(o.Kind)}
-	if !o.State.Final() && len(o.Attempts) > 0 {
+	if !o.State.Final() && len(o.Attempts) > 0 && o.Claim == "" { // else Due is the end of the claim
 		next := absolute(o.Due, now)
 		v.Next = &next
 	}
