@@ -92,10 +92,10 @@ type Outgoing struct {
 	CreatedAt time.Time               `json:"created_at"`
 	// Due is when the next attempt is due; null while one is under way (Sending)
 	// and after the last.
-	Due       *time.Time              `json:"due"`
-	Sending   bool                    `json:"sending"`
-	Tries     int                     `json:"tries"`
-	Attempts  []ticketing.Attempt     `json:"attempts"`
+	Due      *time.Time          `json:"due"`
+	Sending  bool                `json:"sending"`
+	Tries    int                 `json:"tries"`
+	Attempts []ticketing.Attempt `json:"attempts"`
 }
 
 // Transaction is one line of a trace: a mail that came in, was refused, or
