@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mxdesk/mxdesk/cmd/internal/ports"
 )
 
 // The tests named TestReal… drive the built binary with real neighbours on
@@ -225,24 +225,15 @@ func executeWith(t *testing.T, dir string, stdin []byte, name string, args ...st
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }
 
-// freeAddr is an address on loopback that nobody listens on, outside the range
-// from which the system takes ports for clients.
+// freeAddr is an address on loopback for a server of this test.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 200 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if p, err := net.ListenPacket("udp", addr); err == nil {
-			p.Close()
-			return addr
-		}
+	addr, release, err := ports.Reserve()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	t.Cleanup(release)
+	return addr
 }
 
 // eventually asks until there is no error.

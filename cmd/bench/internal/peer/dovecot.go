@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/mxdesk/mxdesk/cmd/internal/ports"
 )
 
 // Dovecot takes mail by LMTP into Maildirs, one for each recipient.
@@ -51,7 +53,7 @@ func StartDovecot(ctx context.Context, dir string) (*Dovecot, error) {
 			return nil, err
 		}
 	}
-	addr, err := FreeAddr()
+	addr, release, err := ports.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +69,7 @@ func StartDovecot(ctx context.Context, dir string) (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.ports = append(p.ports, release)
 	s := &Dovecot{process: p, dir: dir, Addr: addr}
 	return s, s.ready(ctx, func() error { return greets(addr) })
 }

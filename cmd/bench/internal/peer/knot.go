@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/mxdesk/mxdesk/cmd/internal/ports"
 )
 
 // Knot is a name server that knows everything below the root: what is not in
@@ -23,7 +25,7 @@ func StartKnot(ctx context.Context, dir, records string) (*Knot, error) {
 	if err := folder(dir, "root"); err != nil {
 		return nil, err
 	}
-	addr, err := FreeAddr()
+	addr, release, err := ports.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +47,7 @@ func StartKnot(ctx context.Context, dir, records string) (*Knot, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.ports = append(p.ports, release)
 	k := &Knot{process: p, Addr: addr}
 	return k, k.ready(ctx, func() error {
 		m := new(dns.Msg).SetQuestion("ns.test.", dns.TypeA)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/mxdesk/mxdesk/cmd/internal/ports"
 	"github.com/mxdesk/mxdesk/server/api"
 )
 
@@ -56,15 +57,16 @@ func StartMxdesk(ctx context.Context, dir, binary, nameServer string) (*Mxdesk, 
 	if err := folder(dir, "root"); err != nil {
 		return nil, err
 	}
-	var ports [4]string
-	for i := range ports {
+	var addrs [4]string
+	var releases [4]func()
+	for i := range addrs {
 		var err error
-		if ports[i], err = FreeAddr(); err != nil {
+		if addrs[i], releases[i], err = ports.Reserve(); err != nil {
 			return nil, err
 		}
 	}
-	s := &Mxdesk{data: filepath.Join(dir, "data"), SMTP: ports[0], LMTP: ports[1], metrics: ports[3]}
-	conf, err := write(dir, "mxdesk.toml", fmt.Sprintf(mxdeskConf, s.data, s.SMTP, s.LMTP, ports[2], s.metrics, nameServer))
+	s := &Mxdesk{data: filepath.Join(dir, "data"), SMTP: addrs[0], LMTP: addrs[1], metrics: addrs[3]}
+	conf, err := write(dir, "mxdesk.toml", fmt.Sprintf(mxdeskConf, s.data, s.SMTP, s.LMTP, addrs[2], s.metrics, nameServer))
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +76,7 @@ func StartMxdesk(ctx context.Context, dir, binary, nameServer string) (*Mxdesk, 
 	if s.process, err = start("mxdesk", dir, nil, binary, "serve", "--config", conf); err != nil {
 		return nil, err
 	}
+	s.ports = append(s.ports, releases[:]...)
 	return s, s.ready(ctx, func() error {
 		said, err := os.ReadFile(s.log)
 		if err == nil && !bytes.Contains(said, []byte("\nready\n")) {

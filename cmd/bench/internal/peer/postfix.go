@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/mxdesk/mxdesk/cmd/internal/ports"
 )
 
 // Postfix takes mail into its durable queue and holds it there: nothing is
@@ -72,11 +74,11 @@ func StartPostfix(ctx context.Context, dir, milterSocket string) (*Postfix, erro
 			return nil, err
 		}
 	}
-	plain, err := FreeAddr()
+	plain, releasePlain, err := ports.Reserve()
 	if err != nil {
 		return nil, err
 	}
-	milter, err := FreeAddr()
+	milter, releaseMilter, err := ports.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +94,7 @@ func StartPostfix(ctx context.Context, dir, milterSocket string) (*Postfix, erro
 	if err != nil {
 		return nil, err
 	}
+	p.ports = append(p.ports, releasePlain, releaseMilter)
 	s := &Postfix{process: p, dir: dir, Plain: plain, Milter: milter}
 	return s, errors.Join(s.ready(ctx, func() error { return greets(plain) }), s.ready(ctx, func() error { return greets(milter) }))
 }

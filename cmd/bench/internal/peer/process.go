@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ type process struct {
 	cmd   *exec.Cmd
 	log   string // file with what it says
 	ended chan struct{}
+	ports []func() // give its ports back
 }
 
 // start runs a program in a process group of its own. A Ctrl-C at the terminal
@@ -71,6 +71,9 @@ func (p *process) stop() error {
 		if still, known := startOf(child.pid); known && still == child.started {
 			syscall.Kill(child.pid, syscall.SIGKILL)
 		}
+	}
+	for _, release := range p.ports {
+		release()
 	}
 	return err
 }
@@ -123,24 +126,6 @@ func greets(addr string) error {
 	}
 	_, err = c.Write([]byte("QUIT\r\n"))
 	return err
-}
-
-// FreeAddr is an address on loopback that nobody listens on, outside the range
-// from which the system takes ports for clients.
-func FreeAddr() (string, error) {
-	for range 200 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if p, err := net.ListenPacket("udp", addr); err == nil {
-			p.Close()
-			return addr, nil
-		}
-	}
-	return "", errors.New("no free port on 127.0.0.1")
 }
 
 // folder makes a folder that belongs to a user.
