@@ -142,9 +142,6 @@ func (v *Verifier) Verify(ctx context.Context, env *ticketing.Envelope, raw tick
 	c.guarded(ctx, "dmarc", (*check).checkDMARC, (*check).lostDMARC)
 
 	out := c.verdict()
-	if out.BodyHash, err = m.RelaxedBodyHash(); err != nil {
-		return c.unreadable(err)
-	}
 	if ctx.Err() != nil {
 		out.Verdict = ticketing.Decision{Action: ticketing.ActionTempfail, Reason: ticketing.ReasonVerifierFailed}
 	}

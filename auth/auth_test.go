@@ -19,6 +19,7 @@ import (
 	"github.com/mxdesk/mxdesk/auth/dns"
 	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
 const plainMail = "From: Ann <ann@example.com>\r\nTo: desk@desk.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
@@ -392,15 +393,26 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-func TestBodyHash(t *testing.T) {
-	v := New(keyedZone(t), Options{})
-	hash := func(text string) [32]byte { return v.Verify(t.Context(), envelope(""), raw(text)).BodyHash }
+func TestHashBody(t *testing.T) {
+	hash := func(text string) store.Hash {
+		h, err := HashBody(raw(text), int64(len(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
 	first := hash(plainMail)
 	if first == [32]byte{} || hash(strings.ReplaceAll(plainMail, "\r\n", "\n")) != first || hash(plainMail+"\r\n\r\n") != first {
 		t.Error("the hash depends on line ends")
 	}
 	if hash(plainMail+"More.\r\n") == first {
 		t.Error("the hash does not depend on the body")
+	}
+	if huge := "X: " + strings.Repeat("x", 300<<10) + "\r\n"; hash(huge+plainMail) == hash(huge+plainMail+"More.\r\n") {
+		t.Error("without a readable header the hash does not depend on all of it")
+	}
+	if _, err := HashBody(unreadable{rawMessage{strings.NewReader(plainMail)}}, int64(len(plainMail))); err == nil {
+		t.Error("a mail that cannot be read has a hash")
 	}
 }
 

@@ -3,7 +3,9 @@ package auth
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/mxdesk/mxdesk/auth/arc"
@@ -12,6 +14,7 @@ import (
 	"github.com/mxdesk/mxdesk/auth/message"
 	"github.com/mxdesk/mxdesk/auth/spf"
 	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
 // verdict puts the results of the mechanisms together and decides.
@@ -158,6 +161,22 @@ func (c *check) unreadable(err error) *ticketing.Verdict {
 	}
 	c.count(v)
 	return v
+}
+
+// HashBody hashes the body of a raw mail in DKIM's relaxed form, which stays
+// the same whatever relays do to white space and line ends. A mail whose header
+// is beyond all bounds has no body: all of it is hashed.
+func HashBody(raw io.ReaderAt, size int64) (h store.Hash, err error) {
+	m, err := message.Read(raw, size, message.Limits{})
+	if errors.Is(err, message.ErrTooLarge) {
+		sum := sha256.New()
+		_, err = io.Copy(sum, io.NewSectionReader(raw, 0, size))
+		return store.Hash(sum.Sum(nil)), err
+	}
+	if err != nil {
+		return h, err
+	}
+	return m.RelaxedBodyHash()
 }
 
 // trusts tells whether the seals of a domain count.

@@ -11,7 +11,7 @@ import (
 
 // SchemaVersion is the version of the key layout and of every value. A store
 // of a newer version is refused.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 var versionPrefix = fmt.Appendf(nil, `{"v":%d`, SchemaVersion)
 

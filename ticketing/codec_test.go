@@ -17,12 +17,12 @@ func TestValuesBeginWithTheVersion(t *testing.T) {
 		v    any
 		want string
 	}{
-		{counter{Last: 7}, `{"v":2,"last":7}`},
-		{struct{}{}, `{"v":2}`},
-		{Alias{Address: "<a&b>@x"}, `{"v":2,"address":"<a&b>@x","project":0}`},
-		{Alias{Address: "a\x00b"}, `{"v":2,"address":"a\ufffdb","project":0}`},
-		{Alias{Address: `a\u0000b`}, `{"v":2,"address":"a\\u0000b","project":0}`},
-		{Alias{Address: `a\` + "\x00"}, `{"v":2,"address":"a\\\ufffd","project":0}`},
+		{counter{Last: 7}, `{"v":3,"last":7}`},
+		{struct{}{}, `{"v":3}`},
+		{Alias{Address: "<a&b>@x"}, `{"v":3,"address":"<a&b>@x","project":0}`},
+		{Alias{Address: "a\x00b"}, `{"v":3,"address":"a\ufffdb","project":0}`},
+		{Alias{Address: `a\u0000b`}, `{"v":3,"address":"a\\u0000b","project":0}`},
+		{Alias{Address: `a\` + "\x00"}, `{"v":3,"address":"a\\\ufffd","project":0}`},
 	} {
 		b, err := encode(tc.v)
 		if err != nil || string(b) != tc.want {

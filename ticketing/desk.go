@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -23,6 +24,7 @@ type Desk struct {
 	copy          func(ctx context.Context, schema int) error
 	layout        []Upgrade
 	routes        routes
+	hashBody      func(raw io.ReaderAt, size int64) (store.Hash, error)
 }
 
 // Options of a Desk. The zero value is ready for production.
@@ -32,6 +34,10 @@ type Options struct {
 	// Text reads the text of a mail again, which is then not kept a second time.
 	// Default: all texts are kept. It must not be taken away later.
 	Text TextReader
+	// HashBody hashes the body of a raw mail so that it stays the same whatever
+	// relays do to white space; the identity of a mail that comes again depends
+	// on it. Default: the hash of all octets.
+	HashBody func(raw io.ReaderAt, size int64) (store.Hash, error)
 	// Policy holds where neither the project nor the domain has one; default
 	// PolicyEnforce.
 	Policy Policy
@@ -47,13 +53,16 @@ type Options struct {
 func New(db *store.DB, o Options) *Desk {
 	d := &Desk{
 		db: db, now: o.Now, seed: o.Seed, text: o.Text, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce),
-		copy: o.Copy, layout: o.Upgrades,
+		copy: o.Copy, layout: o.Upgrades, hashBody: o.HashBody,
 	}
 	if d.now == nil {
 		d.now = time.Now
 	}
 	if d.seed == nil {
 		d.seed = NewSeed
+	}
+	if d.hashBody == nil {
+		d.hashBody = hashAll
 	}
 	if d.layout == nil {
 		d.layout = upgrades

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,8 @@ func newWorldWith(t *testing.T, p ticketing.Policy) *world {
 	w.db = store.Open(w.engine, store.Options{RunTwice: true})
 	t.Cleanup(func() { w.db.Close(context.Background()) })
 	w.Desk = ticketing.New(w.db, ticketing.Options{
-		Policy: p,
-		Now:    func() time.Time { return w.now },
+		Policy: p, HashBody: hashText,
+		Now: func() time.Time { return w.now },
 		Seed: func() (s [32]byte) {
 			w.n++
 			binary.BigEndian.PutUint64(s[:], w.n)
@@ -79,6 +80,16 @@ func people(list string) []ticketing.Person {
 	return out
 }
 
+// textMark is before the body in the octets of a test's message.
+const textMark = "\x00text\x00"
+
+// hashText hashes the body of a test's message.
+func hashText(raw io.ReaderAt, size int64) (store.Hash, error) {
+	b, err := io.ReadAll(io.NewSectionReader(raw, 0, size))
+	_, text, _ := bytes.Cut(b, []byte(textMark))
+	return sha256.Sum256(text), err
+}
+
 // inbound makes of a test's message what the intake would hand in.
 func (w *world) inbound(m mailing) ticketing.Inbound {
 	w.t.Helper()
@@ -112,15 +123,15 @@ func (w *world) inbound(m mailing) ticketing.Inbound {
 	if m.inReplyTo != "" {
 		msg.InReplyTo = []string{m.inReplyTo}
 	}
-	raw := fmt.Appendf(nil, "%+v", m)
+	raw := fmt.Appendf(nil, "%+v%s%s", m, textMark, m.text)
 	staged, err := w.db.Stage(w.t.Context(), int64(len(raw)), sha256.Sum256(raw), bytes.NewReader(raw))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	v := &ticketing.Verdict{Verdict: ticketing.Decision{Action: m.action, Reason: "test"}, BodyHash: sha256.Sum256([]byte(m.text))}
+	v := &ticketing.Verdict{Verdict: ticketing.Decision{Action: m.action, Reason: "test"}}
 	_, v.FromDomain, _ = strings.Cut(m.from, "@")
 	v.DMARC.AlignedDKIM = m.aligned
-	return ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Size: int64(len(raw)), Release: m.release}
+	return ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Octets: bytes.NewReader(raw), Size: int64(len(raw)), Release: m.release}
 }
 
 // receive delivers a message to its one recipient.

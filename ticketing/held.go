@@ -23,15 +23,14 @@ type Held struct {
 	Size      int64      `json:"size"`
 	Auth      *Verdict   `json:"auth"`
 
-	// What of the verdict is not kept with it, and a release needs.
-	FromDomain string     `json:"from_domain"`
-	BodyHash   store.Hash `json:"body_hash"`
+	// FromDomain is not kept with the verdict, and a release needs it.
+	FromDomain string `json:"from_domain"`
 }
 
 // Verdict is the verdict on a held mail as it was when the mail came in.
 func (h *Held) Verdict() *Verdict {
 	v := *h.Auth
-	v.FromDomain, v.BodyHash = h.FromDomain, h.BodyHash
+	v.FromDomain = h.FromDomain
 	return &v
 }
 

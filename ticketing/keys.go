@@ -14,6 +14,7 @@ import (
 
 func schemaKey() store.Key              { return store.K("meta", "schema") }
 func projectSeqKey() store.Key          { return store.K("meta", "projects") }
+func hashedKey() store.Key              { return store.K("meta", "hashed") }
 func routingKey() store.Key             { return store.K("meta", "routing") }
 func domainKey(name string) store.Key   { return store.K("domain", name) }
 func aliasKey(addr string) store.Key    { return store.K("alias", addr) }

@@ -80,6 +80,7 @@ func (rx *receiver) comment(t *Ticket, s speech) error {
 	if err := rx.tx.AddBlob(rx.in.Raw); err != nil {
 		return err
 	}
+	rx.kept = true
 	raw := rx.in.Raw.Hash
 	c := &Comment{
 		Kind: s.kind, Author: rx.requester(),

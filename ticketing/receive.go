@@ -3,7 +3,8 @@ package ticketing
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
+	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -16,14 +17,12 @@ type Inbound struct {
 	Message  *Message
 	Verdict  *Verdict
 	Raw      *store.Staged
+	Octets   io.ReaderAt // of the raw mail: read when its body must be compared
 	Size     int64
 	// Release is set when an agent lets a held mail through: it is neither held
 	// again nor taken for a duplicate of itself, and released only once.
 	Release bool
 }
-
-// identityKept is how long a message is recognised when it comes again.
-const identityKept = 90 * 24 * time.Hour
 
 // Receive makes of a message what it is to become, for every recipient, in one
 // transaction: tickets, comments, held mail, delivery reports, participants,
@@ -34,15 +33,33 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 	if in.mayFollowUp() {
 		in.Message.Reply() // not while others wait for the transaction
 	}
-	draw := d.draw()
-	var byRecipient map[string]Outcome
-	err := d.update(ctx, func(tx store.Tx) error {
+	draw, b := d.draw(), &bodies{known: make(map[store.Hash]*store.Hash)}
+	byRecipient, err := d.receive(ctx, in, draw, b)
+	for errors.Is(err, errBodyUnknown) {
+		if err = d.learn(ctx, &in, b); err == nil {
+			byRecipient, err = d.receive(ctx, in, draw, b)
+		}
+	}
+	outs := make([]Outcome, len(in.Envelope.Recipients))
+	for i, r := range in.Envelope.Recipients {
+		outs[i] = byRecipient[r.Address]
+		if err != nil {
+			e := AsError(err)
+			outs[i] = Outcome{Recipient: r.Address, Decision: JournalDeferred, Reason: e.Reason, Err: err}
+		}
+	}
+	return outs
+}
+
+// receive is the transaction.
+func (d *Desk) receive(ctx context.Context, in Inbound, draw func() *Draw, b *bodies) (byRecipient map[string]Outcome, err error) {
+	err = d.update(ctx, func(tx store.Tx) error {
 		byRecipient = make(map[string]Outcome)
 		groups := groupByProject(in.Envelope.Recipients)
 		if len(groups) > maxProjects {
 			return errorf(KindTooLarge, "too-many-projects", "a mail goes to at most %d projects", maxProjects)
 		}
-		rx := &receiver{desk: d, tx: tx, in: in, draw: draw(), now: in.Envelope.ReceivedAt.UTC(), projects: len(groups)}
+		rx := &receiver{desk: d, tx: tx, in: in, draw: draw(), bodies: b, now: in.Envelope.ReceivedAt.UTC(), projects: len(groups)}
 		for _, group := range groups {
 			out, err := rx.project(group)
 			if err != nil {
@@ -55,15 +72,7 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 		}
 		return saveJournal(tx, rx.entry(byRecipient))
 	})
-	outs := make([]Outcome, len(in.Envelope.Recipients))
-	for i, r := range in.Envelope.Recipients {
-		outs[i] = byRecipient[r.Address]
-		if err != nil {
-			e := AsError(err)
-			outs[i] = Outcome{Recipient: r.Address, Decision: JournalDeferred, Reason: e.Reason, Err: err}
-		}
-	}
-	return outs
+	return byRecipient, err
 }
 
 // groupByProject puts the recipients of each project together, in the order in
@@ -98,6 +107,8 @@ type receiver struct {
 	draw     *Draw
 	now      time.Time
 	projects int // that the message goes to
+	bodies   *bodies
+	kept     bool // a ticket of the project at hand has the raw mail now
 }
 
 // project decides and writes what one project gets.
@@ -110,15 +121,19 @@ func (rx *receiver) project(group []Recipient) (Outcome, error) {
 	if err := rx.judge(p, group); err != nil {
 		return Outcome{}, err
 	}
-	identity := rx.identity(p.ID)
-	if old, err := rx.seen(p.ID, identity); err != nil || old != nil {
-		return cmp.Or(old, &Outcome{}).duplicate(), err
+	is, old, err := rx.identify(p.ID)
+	if err != nil {
+		return Outcome{}, err
 	}
+	if old != nil && !(rx.in.Release && old.Ticket == "") { // it was taken, and not only held
+		return Outcome{Decision: JournalDuplicate, Reason: "delivered-before", Ticket: old.Ticket}, nil
+	}
+	rx.kept = false
 	out, err := rx.decide(p, route, group)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return out, rx.remember(p.ID, identity, out)
+	return out, is.remember(out)
 }
 
 // judge puts the verdict under the policy of a project. A mail that some other
@@ -131,10 +146,6 @@ func (rx *receiver) judge(p *Project, group []Recipient) error {
 	policy, err := rx.desk.policy(rx.tx, p, group)
 	rx.verdict = rx.verdict.Under(milder(policy, PolicyHold))
 	return err
-}
-
-func (o *Outcome) duplicate() Outcome {
-	return Outcome{Decision: JournalDuplicate, Reason: "delivered-before", Ticket: o.Ticket}
 }
 
 func (rx *receiver) decide(p *Project, route Route, group []Recipient) (Outcome, error) {
@@ -182,51 +193,6 @@ func labelsOf(group []Recipient, max int) []string {
 	slices.Sort(labels)
 	labels = slices.Compact(labels)
 	return labels[:min(len(labels), max)]
-}
-
-// identity tells a message from every other one of its project: Message-ID, or
-// without one From, Date and Subject, and the body as DKIM's relaxed form has
-// it. A message with neither Message-ID nor Date is only itself when every
-// octet is the same: an alarm that says the same thing next week is news.
-func (rx *receiver) identity(project uint64) []byte {
-	m := rx.in.Message
-	h := sha256.New()
-	if m.MessageID != "" {
-		h.Write([]byte("id\x00" + m.MessageID + "\x00"))
-	} else {
-		if m.Date.IsZero() {
-			h.Write(rx.in.Raw.Hash[:])
-		}
-		h.Write([]byte("none\x00" + m.Author().Address + "\x00" + m.Date.UTC().Format(time.RFC3339) + "\x00" + m.Subject + "\x00"))
-	}
-	h.Write(rx.in.Verdict.BodyHash[:])
-	return h.Sum(nil)
-}
-
-// seenRow is a message that was taken before.
-type seenRow struct {
-	At     time.Time `json:"at"`
-	Ticket string    `json:"ticket"`
-	ID     string    `json:"id"` // of the first transaction
-}
-
-func (rx *receiver) seen(project uint64, identity []byte) (*Outcome, error) {
-	row, err := find[seenRow](rx.tx, seenKey(project, identity))
-	if err != nil || row == nil || rx.now.Sub(row.At) > identityKept {
-		return nil, err
-	}
-	if rx.in.Release && row.Ticket == "" {
-		return nil, nil // it was taken, and only held
-	}
-	return &Outcome{Ticket: row.Ticket}, nil
-}
-
-func (rx *receiver) remember(project uint64, identity []byte, out Outcome) error {
-	err := save(rx.tx, seenKey(project, identity), seenRow{At: rx.now, Ticket: out.Ticket, ID: rx.in.Envelope.ID})
-	if err != nil {
-		return err
-	}
-	return rx.tx.Put(seenAtKey(rx.now, project, identity), ref)
 }
 
 // entry is the transaction's journal entry.

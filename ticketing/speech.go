@@ -101,7 +101,7 @@ func (rx *receiver) hold(p *Project, reason string, group []Recipient) (Outcome,
 		ID: rx.in.Envelope.ID, Project: p.ID, At: rx.now, Reason: reason, Envelope: *rx.in.Envelope,
 		From: clipPerson(m.Author()), Subject: clip(m.Subject, maxField), MessageID: m.MessageID,
 		Raw: rx.in.Raw.Hash, Size: rx.in.Size, Auth: rx.verdict.clip(),
-		FromDomain: rx.verdict.FromDomain, BodyHash: rx.verdict.BodyHash,
+		FromDomain: rx.verdict.FromDomain,
 	}
 	h.Envelope.Recipients = group[:min(len(group), maxHeldRcpts)]
 	k := heldKey(heldID(h.ID, p.ID))

@@ -22,6 +22,8 @@ var upgrades = []Upgrade{
 	// Schema 2 reads all that schema 1 wrote, not the reverse: changes share a
 	// row of the feed, and long texts are left to the raw mail.
 	{Step: func(store.Tx, store.Key) (store.Key, error) { return "", nil }},
+	// Schema 3 knows a message by its Message-ID first.
+	{Step: noteHashed},
 }
 
 // schemaRow is what the store says of its own layout.

@@ -17,9 +17,6 @@ type Verdict struct {
 	// FromDomain is the domain of the one From address, "" when there is none
 	// or more than one.
 	FromDomain string `json:"-"`
-	// BodyHash is the SHA-256 of the body in DKIM's relaxed form, part of a
-	// message's identity.
-	BodyHash [32]byte `json:"-"`
 }
 
 // SPFResult is the outcome of RFC 7208 for one transaction.

@@ -95,12 +95,11 @@ var passes = sync.Pool{New: func() any {
 	return p
 }}
 
-// hashBody reads the body once. The whole relaxed hash is always among the
-// results because every message needs it for its identity.
+// hashBody reads the body once.
 func (m *Message) hashBody(specs []BodySpec) error {
 	p := passes.Get().(*pass)
 	defer passes.Put(p)
-	wanted := [len(p.bodies)]bool{Relaxed: true}
+	var wanted [len(p.bodies)]bool
 	for c := range p.bodies {
 		p.bodies[c].reset()
 	}

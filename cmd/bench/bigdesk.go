@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth"
 	"github.com/mxdesk/mxdesk/ticketing"
 	"github.com/mxdesk/mxdesk/ticketing/mail"
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -45,7 +46,7 @@ func openDesk(ctx context.Context, dir string) (*bigDesk, error) {
 		return nil, err
 	}
 	d := &bigDesk{dir: dir, db: store.Open(engine, store.Options{}), begin: time.Now().AddDate(-1, 0, 0)}
-	d.desk = ticketing.New(d.db, ticketing.Options{Now: func() time.Time { return d.at(d.next.Load()) }})
+	d.desk = ticketing.New(d.db, ticketing.Options{Now: func() time.Time { return d.at(d.next.Load()) }, HashBody: auth.HashBody})
 	_, err = d.desk.Migrate(ctx)
 	if err == nil {
 		_, err = d.desk.CreateProject(ctx, bigProject, []string{bigAddress})
@@ -103,7 +104,7 @@ func (d *bigDesk) receive(ctx context.Context) error {
 			ID: ticketing.NewID(now), Protocol: "ESMTPS", Helo: "mx." + domain, MailFrom: m.Author().Address, ReceivedAt: now, Hostname: "desk.test",
 			Recipients: []ticketing.Recipient{{Address: bigAddress, Route: d.route}},
 		},
-		Message: m, Verdict: passed(domain, hash), Raw: staged, Size: int64(len(raw)),
+		Message: m, Verdict: passed(domain), Raw: staged, Octets: bytes.NewReader(raw), Size: int64(len(raw)),
 	})
 	if out[0].Err != nil {
 		return out[0].Err
@@ -115,14 +116,14 @@ func (d *bigDesk) receive(ctx context.Context) error {
 }
 
 // passed is the verdict on a mail that passed everything.
-func passed(domain string, body [32]byte) *ticketing.Verdict {
+func passed(domain string) *ticketing.Verdict {
 	return &ticketing.Verdict{
 		SPF:   ticketing.SPFResult{Result: "pass", Domain: domain, Scope: "mfrom", Mechanism: "ip4"},
 		DKIM:  []ticketing.DKIMResult{{Result: "pass", Domain: domain, Selector: "bench", Algorithm: "rsa-sha256", KeyBits: 2048}},
 		DMARC: ticketing.DMARCResult{Result: "pass", Domain: domain, Policy: "reject", Disposition: "none", AlignedSPF: true, AlignedDKIM: true},
 		ARC:   ticketing.ARCResult{Result: "none"}, Verdict: ticketing.Decision{Action: ticketing.ActionAccept},
 		AuthenticationResults: fmt.Sprintf("desk.test; spf=pass smtp.mailfrom=%[1]s; dkim=pass header.d=%[1]s header.s=bench; dmarc=pass header.from=%[1]s; arc=none", domain),
-		FromDomain:            domain, BodyHash: body,
+		FromDomain:            domain,
 	}
 }
 

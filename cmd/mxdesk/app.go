@@ -143,7 +143,7 @@ func (a *App) openStore(ctx context.Context) error {
 		a.metrics.Store.Batch(s.Closures, s.Bytes, s.Duration, s.Err)
 	}})
 	a.Desk = ticketing.New(a.db, ticketing.Options{
-		Now: a.parts.Now, Text: readText, Policy: ticketing.Policy(a.cfg.Auth.Policy), Copy: a.copyBefore, Upgrades: a.parts.Upgrades,
+		Now: a.parts.Now, Text: readText, HashBody: auth.HashBody, Policy: ticketing.Policy(a.cfg.Auth.Policy), Copy: a.copyBefore, Upgrades: a.parts.Upgrades,
 	})
 	return nil
 }

@@ -24,6 +24,8 @@ import (
 // had when they were made.
 var keptDesks = map[string]string{
 	"schema-1": "2cf65a3eee7ee3cc1d689963bdc262eab5d5c330a73d7ceae043b74fb66172a2",
+	"schema-2": "913b84e7f09aef63fe4a53a8edb583c803f78bdf7378637b1f1efeef0d8a0f3e",
+	"schema-3": "3fee46098504befd37a7afd07ef6d3ebff170b6c845d05784ee0565221a9cafa",
 }
 
 // unpackDesk puts a kept data folder into a new one.
@@ -110,14 +112,80 @@ func TestKeptDesks(t *testing.T) {
 			if a, b := readTree(t, filepath.Join(data, "dkim")), readTree(t, filepath.Join(restored, "dkim")); a != b || a == "" {
 				t.Errorf("DKIM keys %q, want %q", b, a)
 			}
-			c := localConfig(t)
-			c.Data = restored
-			if _, err := startOnce(t, c, Parts{}); err != nil {
-				t.Error(err)
-			}
+			mailsComeAgain(t, restored)
 			soundDigest(t, restored)
 		})
 	}
+}
+
+// mailsComeAgain starts the server on a data folder the day after it was made,
+// and delivers every mail in its tickets once more, with another header: each
+// is known.
+func mailsComeAgain(t *testing.T, data string) {
+	t.Helper()
+	c := localConfig(t)
+	c.Data = data
+	begin := time.Now()
+	app, err := NewApp(t.Context(), c, Parts{Now: func() time.Time { return keptDay.Add(time.Since(begin)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if err := app.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	tickets, err := app.Desk.Tickets(t.Context(), ticketing.TicketFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for _, ticket := range tickets {
+		th, err := app.Desk.Thread(t.Context(), ticket.Ref())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range th.Entries {
+			if e.Raw == nil {
+				continue
+			}
+			out := deliverAgain(t, app, "support+"+ticket.Ref().Project+"@desk.test", *e.Raw)
+			if out.Decision != ticketing.JournalDuplicate || out.Ticket != ticket.Ref().String() {
+				t.Errorf("%s, %s again: %+v", ticket.Ref(), e.MessageID, out)
+			}
+			known++
+		}
+	}
+	if known < 4 {
+		t.Errorf("%d mails in tickets", known)
+	}
+}
+
+// keptDay is the day after the kept desks were made.
+var keptDay = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+func deliverAgain(t *testing.T, app *App, to string, raw store.Hash) ticketing.Outcome {
+	t.Helper()
+	blob, err := app.Desk.OpenRaw(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	text, err := io.ReadAll(io.NewSectionReader(blob, 0, blob.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	route, err := app.Desk.Route(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := &ticketing.Envelope{ID: ticketing.NewID(keptDay), ReceivedAt: keptDay, Recipients: []ticketing.Recipient{{Address: to, Route: route}}}
+	return app.intake.Deliver(t.Context(), env, newRawMail("X-Relay: another\r\n"+string(text)))[0]
 }
 
 // markTickets is an upgrade that gives every ticket a mark, one in each step;

@@ -84,7 +84,7 @@ func (o *office) receive(db *store.DB, now time.Time, id, text string, a ticketi
 			Recipients: []ticketing.Recipient{{Address: "support@desk.test", Route: r}}},
 		Message: &ticketing.Message{From: []ticketing.Person{{Address: "ann@customer.test"}}, Subject: "Fire <&>", Text: text, MessageID: id + "@x",
 			Machine: ticketing.Machine{Class: ticketing.MachineNone}},
-		Verdict: &ticketing.Verdict{Verdict: ticketing.Decision{Action: a, Reason: "test"}}, Raw: staged, Size: int64(len(text)),
+		Verdict: &ticketing.Verdict{Verdict: ticketing.Decision{Action: a, Reason: "test"}}, Raw: staged, Octets: strings.NewReader(text), Size: int64(len(text)),
 	})
 	if outs[0].Err != nil {
 		o.t.Fatal(outs[0].Err)

@@ -88,7 +88,6 @@ func (w *world) receive(in incoming) ticketing.Outcome {
 		in.auth.Verdict = ticketing.Decision{Action: ticketing.ActionAccept, Reason: ticketing.ReasonNone}
 	}
 	raw := []byte(strings.ReplaceAll(in.raw, "\n", "\r\n"))
-	in.auth.BodyHash = sha256.Sum256(raw)
 	staged, err := w.db.Stage(w.t.Context(), int64(len(raw)), sha256.Sum256(raw), bytes.NewReader(raw))
 	if err != nil {
 		w.t.Fatal(err)
@@ -103,7 +102,7 @@ func (w *world) receive(in incoming) ticketing.Outcome {
 			Recipients: []ticketing.Recipient{{Address: in.to, Route: route}},
 		},
 		Message: mail.Parse(bytes.NewReader(raw), int64(len(raw)), mail.Options{}),
-		Verdict: &in.auth, Raw: staged, Size: int64(len(raw)),
+		Verdict: &in.auth, Raw: staged, Octets: bytes.NewReader(raw), Size: int64(len(raw)),
 	})[0]
 	if out.Err != nil {
 		w.t.Fatal(out.Err)

@@ -150,7 +150,7 @@ func (in *Intake) decide(ctx context.Context, env *ticketing.Envelope, raw ticke
 	if err != nil {
 		return in.refuse(env, raw, msg, v, err)
 	}
-	outs := in.desk.Receive(ctx, ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Size: raw.Size()})
+	outs := in.desk.Receive(ctx, ticketing.Inbound{Envelope: env, Message: msg, Verdict: v, Raw: staged, Octets: raw, Size: raw.Size()})
 	in.o.Metrics.Stage("commit", in.o.Now().Sub(start))
 	if err := outs[0].Err; err != nil { // they all share the transaction's fate
 		return in.refuse(env, raw, msg, v, err)
@@ -222,7 +222,7 @@ func (in *Intake) Release(ctx context.Context, name string) (ticketing.Outcome, 
 	}
 	outs := in.desk.Receive(ctx, ticketing.Inbound{
 		Envelope: h.ReleasedEnvelope(in.o.Now()), Message: mail.Parse(raw, raw.Size(), in.parseOptions(ctx)),
-		Verdict: h.Verdict(), Raw: staged, Size: h.Size, Release: true,
+		Verdict: h.Verdict(), Raw: staged, Octets: raw, Size: h.Size, Release: true,
 	})
 	if outs[0].Err != nil {
 		return outs[0], outs[0].Err

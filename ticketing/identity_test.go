@@ -1,0 +1,162 @@
+package ticketing_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store"
+)
+
+// unread is a mail whose octets nobody may ask for.
+type unread struct{ err error }
+
+func (u unread) ReadAt([]byte, int64) (int, error) { return 0, u.err }
+
+// relayed is the same mail by another way: other octets, the same body.
+func relayed(m mailing) mailing {
+	m.cc += " relay@customer.test"
+	return m
+}
+
+// decide receives a message and tells what became of it.
+func (w *world) decide(m mailing, want ticketing.JournalDecision, ticket string) {
+	w.t.Helper()
+	if out := w.receive(m); out.Decision != want || out.Ticket != ticket {
+		w.t.Errorf("%s %q: %+v, want %s %s", m.id, m.text, out, want, ticket)
+	}
+}
+
+// The body of a mail is not read where its Message-ID is new, nor where it is
+// the same mail to the octet.
+func TestBodiesAreReadOnlyToCompareThem(t *testing.T) {
+	w := newWorld(t)
+	for _, want := range []ticketing.JournalDecision{ticketing.JournalAccepted, ticketing.JournalDuplicate} {
+		in := w.inbound(opening())
+		in.Octets = unread{errors.New("asked for")}
+		if out := w.Receive(t.Context(), in)[0]; out.Err != nil || out.Decision != want {
+			t.Errorf("outcome = %+v, want %s", out, want)
+		}
+	}
+	in := w.inbound(relayed(opening()))
+	in.Octets = unread{errors.New("disk")}
+	out := w.Receive(t.Context(), in)[0]
+	if out.Err == nil || !ticketing.AsError(out.Err).Temporary() || out.Decision != ticketing.JournalDeferred {
+		t.Errorf("a mail that cannot be compared: %+v", out)
+	}
+	w.decide(relayed(opening()), ticketing.JournalDuplicate, "support#1")
+}
+
+func TestBodiesUnderOneMessageID(t *testing.T) {
+	w := newWorld(t)
+	first, second, third := opening(), opening(), opening()
+	second.text, third.text = "It smokes.", "It is gone."
+	w.decide(first, ticketing.JournalAccepted, "support#1")
+	w.decide(second, ticketing.JournalAccepted, "support#2")
+	w.decide(third, ticketing.JournalAccepted, "support#3")
+	for range 2 {
+		w.decide(relayed(first), ticketing.JournalDuplicate, "support#1")
+		w.decide(relayed(second), ticketing.JournalDuplicate, "support#2")
+		w.decide(third, ticketing.JournalDuplicate, "support#3")
+	}
+	w.sound()
+}
+
+// Each body is known for 90 days of its own, whatever the one before it does.
+func TestBodiesAreKeptAsLongAsTheyShould(t *testing.T) {
+	w := newWorld(t)
+	first, second := opening(), opening()
+	second.text = "It smokes."
+	const day = 24 * time.Hour
+	w.decide(first, ticketing.JournalAccepted, "support#1")
+	w.now = w.now.Add(60 * day)
+	w.decide(second, ticketing.JournalAccepted, "support#2")
+	w.now = w.now.Add(40 * day)
+	w.ok(w.Sweep(t.Context()))
+	w.decide(relayed(second), ticketing.JournalDuplicate, "support#2")
+	w.decide(relayed(first), ticketing.JournalAccepted, "support#3")
+	w.sound()
+	w.now = w.now.Add(91 * day)
+	w.ok(w.Sweep(t.Context()))
+	if rows := w.rows("seen", "seen.at"); len(rows) != 0 {
+		t.Errorf("left: %q", rows)
+	}
+}
+
+// A mail that is gone cannot be compared with: a mail too much is better than
+// one that nobody sees.
+func TestBodyThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.decide(opening(), ticketing.JournalAccepted, "support#1")
+	raw := *w.thread("support#1").Entries[0].Raw
+	if err := w.db.Update(t.Context(), func(tx store.Tx) error { return tx.ReleaseBlob(raw) }); err != nil {
+		t.Fatal(err)
+	}
+	w.decide(relayed(opening()), ticketing.JournalAccepted, "support#2")
+	w.decide(relayed(relayed(opening())), ticketing.JournalDuplicate, "support#2")
+}
+
+// What no ticket keeps is known by its body: mail that was held and deleted,
+// and mail that only had an effect.
+func TestBodiesThatNoTicketKeeps(t *testing.T) {
+	w := newWorld(t)
+	held := opening()
+	held.action = ticketing.ActionHold
+	w.decide(held, ticketing.JournalHeld, "")
+	list, err := w.HeldMail(t.Context(), 0)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("held = %+v, %v", list, err)
+	}
+	if err := w.ForgetHeld(t.Context(), list[0].Name()); err != nil {
+		t.Fatal(err)
+	}
+	w.decide(relayed(held), ticketing.JournalDuplicate, "")
+	other := held
+	other.text = "It smokes."
+	w.decide(other, ticketing.JournalHeld, "")
+	w.sound()
+}
+
+// backToSchema2 takes the rows of Message-IDs alone away, and upgrades again.
+func (w *world) backToSchema2(ids ...string) {
+	w.t.Helper()
+	err := w.db.Update(w.t.Context(), func(tx store.Tx) error {
+		for _, id := range ids {
+			name := sha256.Sum256([]byte("id\x00" + id))
+			err := errors.Join(tx.Delete(store.K("seen", uint64(1), name[:])), tx.Delete(store.K("seen.at", w.now, uint64(1), name[:])))
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Put(store.K("meta", "schema"), []byte(`{"v":2,"version":2,"since":"2026-01-01T00:00:00Z"}`))
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.ok(w.Migrate(w.t.Context()))
+}
+
+// Before schema 3 no row was kept for a Message-ID alone.
+func TestMailOfBeforeSchema3ComesAgain(t *testing.T) {
+	w := newWorld(t)
+	m := opening()
+	m.action = ticketing.ActionHold // so that its body has a row
+	w.decide(m, ticketing.JournalHeld, "")
+	w.backToSchema2(m.id)
+	again := relayed(m)
+	again.action = ticketing.ActionAccept
+	w.decide(again, ticketing.JournalDuplicate, "")
+	fresh := opening()
+	fresh.id, fresh.text = "fresh@customer.test", "Hello."
+	w.decide(fresh, ticketing.JournalAccepted, "support#1")
+	w.decide(relayed(fresh), ticketing.JournalDuplicate, "support#1")
+	w.sound()
+	w.now = w.now.Add(91 * 24 * time.Hour)
+	in := w.inbound(again)
+	in.Octets = unread{errors.New("asked for")}
+	if out := w.Receive(t.Context(), in)[0]; out.Err != nil || out.Decision != ticketing.JournalAccepted {
+		t.Errorf("when all that is over: %+v", out)
+	}
+}
