@@ -71,6 +71,31 @@ func (l *lineReader) next() (ln line, ok bool) {
 	return ln, true
 }
 
+// skipWindow bounds what skipPlain searches, since it may find a mark in every line.
+const skipWindow = 2 << 10
+
+// skipPlain passes over lines that are in the buffer and have none of the marks, as
+// many as it finds at once. passed is where the last of them ended.
+func (l *lineReader) skipPlain(marks ...[]byte) (passed int64, ok bool) {
+	if l.hasHeld || l.midLine || l.end != '\n' {
+		return 0, false
+	}
+	data, _ := l.buf.Peek(min(l.buf.Buffered(), skipWindow))
+	for _, m := range marks {
+		if i := bytes.Index(data, m); i >= 0 {
+			data = data[:i]
+		}
+	}
+	last := bytes.LastIndexByte(data, '\n')
+	if last < 0 {
+		return 0, false
+	}
+	passed = l.off + int64(len(bytes.TrimRight(data[:last], "\r")))
+	_, _ = l.buf.Discard(last + 1)
+	l.off += int64(last) + 1
+	return passed, true
+}
+
 // unread gives the last line back; its text must be the caller's own copy when
 // anything was peeked at in between.
 func (l *lineReader) unread(ln line) {

@@ -49,8 +49,9 @@ func (p *part) read(out *bytes.Buffer) {
 	_, _ = out.ReadFrom(io.LimitReader(p.open(), p.maxText))
 }
 
-// keptText is the largest buffer that is kept for the next text.
-const keptText = 256 << 10
+// keptText is the largest buffer that is kept for the next text: as much as is
+// looked at by default.
+const keptText = 1<<20 + 2*bytes.MinRead
 
 var textBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -304,11 +305,17 @@ func (w *walker) child(p *part, fallback string) delimiter {
 	return delimiter{level: -1, end: w.size}
 }
 
+// delimiterStart is in every line that is a boundary.
+var delimiterStart = []byte("--")
+
 // skipBody reads up to the next delimiter of any open multipart; end is where
 // the body begins, and ends when it is empty.
 func (w *walker) skipBody(end int64) delimiter {
 	w.uu = false
 	for {
+		if passed, ok := w.lines.skipPlain(delimiterStart, uuStart); ok {
+			end = passed
+		}
 		ln, ok := w.lines.next()
 		if !ok {
 			return delimiter{level: -1, end: w.size}
@@ -325,7 +332,7 @@ func (w *walker) skipBody(end int64) delimiter {
 //
 // https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1
 func (w *walker) delimiter(ln line, end int64) (delimiter, bool) {
-	if !ln.first || !bytes.HasPrefix(ln.text, []byte("--")) {
+	if !ln.first || !bytes.HasPrefix(ln.text, delimiterStart) {
 		return w.gluedDelimiter(ln)
 	}
 	rest := bytes.TrimRight(ln.text[2:], " \t\r")
