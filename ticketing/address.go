@@ -97,18 +97,18 @@ func (d *Desk) Route(ctx context.Context, rcpt string) (Route, error) {
 	if !ok {
 		return Route{}, errorf(KindInvalid, "bad-address", "not an address")
 	}
-	var route Route
-	err := d.db.View(ctx, func(r store.Reader) (err error) {
-		route, err = d.routes.find(r, local, domain)
-		return err
-	})
-	return route, storeError(err)
+	return d.lookup(ctx, local, domain)
 }
 
 // Owns tells whether an address is one of the desk's own, also one that takes
 // mail no more.
 func (d *Desk) Owns(ctx context.Context, addr string) (bool, error) {
-	return view(ctx, d, func(r store.Reader) (bool, error) { return d.routes.own(r, addr) })
+	local, domain, ok := splitAddress(addr)
+	if !ok {
+		return false, nil
+	}
+	_, err := d.lookup(ctx, local, domain)
+	return leadsHere(err)
 }
 
 func routeIn(r store.Reader, local, domain string) (Route, error) {

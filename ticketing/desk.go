@@ -53,7 +53,7 @@ type Options struct {
 func New(db *store.DB, o Options) *Desk {
 	d := &Desk{
 		db: db, now: o.Now, seed: o.Seed, text: o.Text, defaultPolicy: cmp.Or(o.Policy, PolicyEnforce),
-		copy: o.Copy, layout: o.Upgrades, hashBody: o.HashBody,
+		copy: o.Copy, layout: o.Upgrades, hashBody: o.HashBody, routes: routes{commits: db.Watch(routingKey())},
 	}
 	if d.now == nil {
 		d.now = time.Now

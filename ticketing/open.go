@@ -169,7 +169,7 @@ func (rx *receiver) join(t *Ticket, who Person, role string, fromCc bool) (*Part
 	if !validAddress(addr) || len(t.Addresses) >= MaxParticipants {
 		return nil, nil
 	}
-	if own, err := rx.desk.routes.own(rx.tx, addr); err != nil || own {
+	if own, err := rx.desk.routes.ownIn(rx.tx, addr); err != nil || own {
 		return nil, err // the desk does not write to itself
 	}
 	k := participantKey(t.Project, t.IID, addr)

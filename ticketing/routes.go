@@ -1,10 +1,12 @@
 package ticketing
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
 )
@@ -13,11 +15,14 @@ import (
 const maxRoutes = 4096
 
 // routes remembers where addresses lead, which every mail asks several times:
-// as long as the rows that decide it stay as they are, which their version tells.
+// as long as no commit changes the rows that decide it.
 type routes struct {
-	mu      sync.Mutex
-	version uint64
-	known   map[address]routed
+	commits *atomic.Uint64 // that changed them; nil where other processes may do so too
+
+	mu    sync.Mutex
+	count uint64 // of commits, before what is known was read
+	row   string // of the version, when what is known was read
+	known map[address]routed
 }
 
 // address is a recipient in lower case; without a local part it stands for all
@@ -30,50 +35,91 @@ type routed struct {
 	err   error
 }
 
+// lookup is where an address leads now.
+func (d *Desk) lookup(ctx context.Context, local, domain string) (route Route, err error) {
+	count := d.routes.now()
+	if known, ok := d.routes.since(count, address{local, domain}); ok {
+		return known.route, storeError(known.err)
+	}
+	err = d.db.View(ctx, func(r store.Reader) (err error) {
+		route, err = d.routes.find(r, count, address{local, domain})
+		return err
+	})
+	return route, storeError(err)
+}
+
+// now is the count of commits; what a snapshot shows that begins afterwards is
+// at least as new.
+func (c *routes) now() uint64 {
+	if c.commits == nil {
+		return 0
+	}
+	return c.commits.Load()
+}
+
+// since returns what is known if no commit has changed it.
+func (c *routes) since(count uint64, at address) (routed, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.commits == nil || count != c.count {
+		return routed{}, false
+	}
+	return c.get(at)
+}
+
 // find is routeIn from memory, where it can be. What a transaction sees may
 // never be committed, so it is not remembered; what it has changed is not of the
 // version yet that it sees.
-func (c *routes) find(r store.Reader, local, domain string) (Route, error) {
-	if strings.Contains(local, "+") {
-		return routeIn(r, local, domain) // tokens come and go with every ticket
+func (c *routes) find(r store.Reader, count uint64, at address) (Route, error) {
+	if strings.Contains(at.local, "+") {
+		return routeIn(r, at.local, at.domain) // tokens come and go with every ticket
 	}
 	if t, ok := r.(*routingTx); ok && t.changed {
-		return routeIn(r, local, domain)
+		return routeIn(r, at.local, at.domain)
 	}
-	version, err := routingVersion(r)
-	if err != nil {
+	row, err := r.Get(routingKey())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Route{}, err
 	}
-	at := address{local, domain}
-	if known, ok := c.get(version, at); ok {
+	if known, ok := c.of(row, at); ok {
 		return known.route, known.err
 	}
-	route, err := routeIn(r, local, domain)
+	route, err := routeIn(r, at.local, at.domain)
 	if _, writes := r.(store.Tx); !writes {
-		c.put(version, at, routed{route, err})
+		c.put(count, string(row), at, routed{route, err})
 	}
 	return route, err
 }
 
-// own tells whether an address is one of the desk's.
-func (c *routes) own(r store.Reader, addr string) (bool, error) {
+// ownIn is Owns as a transaction sees it.
+func (c *routes) ownIn(tx store.Tx, addr string) (bool, error) {
 	local, domain, ok := splitAddress(addr)
 	if !ok {
 		return false, nil
 	}
-	_, err := c.find(r, local, domain)
-	if e, ok := errors.AsType[*Error](err); ok {
+	_, err := c.find(tx, 0, address{local, domain})
+	return leadsHere(err)
+}
+
+// leadsHere tells from the error of a route whether its address is the desk's.
+func leadsHere(err error) (bool, error) {
+	if e, ok := errors.AsType[*Error](err); ok && !e.Temporary() {
 		return e.Reason == reasonRevoked, nil
 	}
 	return err == nil, err
 }
 
-func (c *routes) get(version uint64, at address) (routed, bool) {
+// of returns what is known of the version that a row tells.
+func (c *routes) of(row []byte, at address) (routed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if version != c.version {
+	if string(row) != c.row {
 		return routed{}, false
 	}
+	return c.get(at)
+}
+
+func (c *routes) get(at address) (routed, bool) {
 	if all, ok := c.known[address{domain: at.domain}]; ok {
 		return all, true
 	}
@@ -81,7 +127,7 @@ func (c *routes) get(version uint64, at address) (routed, bool) {
 	return known, ok
 }
 
-func (c *routes) put(version uint64, at address, known routed) {
+func (c *routes) put(count uint64, row string, at address, known routed) {
 	if known.err != nil {
 		e, ok := errors.AsType[*Error](known.err)
 		if !ok {
@@ -93,23 +139,13 @@ func (c *routes) put(version uint64, at address, known routed) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if version < c.version {
+	if count < c.count {
 		return // of a snapshot that is older than what is known
 	}
-	if version > c.version || c.known == nil || len(c.known) >= maxRoutes {
-		c.version, c.known = version, make(map[address]routed)
+	if count > c.count || row != c.row || c.known == nil || len(c.known) >= maxRoutes {
+		c.count, c.row, c.known = count, row, make(map[address]routed)
 	}
 	c.known[at] = known
-}
-
-// routingVersion counts the transactions that changed what [routeIn] reads,
-// tokens aside.
-func routingVersion(r store.Reader) (uint64, error) {
-	c, err := find[counter](r, routingKey())
-	if err != nil || c == nil {
-		return 0, err
-	}
-	return c.Last, nil
 }
 
 // routingTx notes whether a transaction changes routing.

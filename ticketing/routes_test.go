@@ -10,9 +10,17 @@ import (
 // A transaction sees its own changes of routing, not what was remembered before,
 // and what it sees is not remembered when it fails.
 func TestRoutesWithinTransaction(t *testing.T) {
+	t.Run("Alone", func(t *testing.T) { testRoutesWithinTransaction(t, true) })
+	t.Run("BesideOthers", func(t *testing.T) { testRoutesWithinTransaction(t, false) })
+}
+
+func testRoutesWithinTransaction(t *testing.T, alone bool) {
 	db := store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true})
 	defer db.Close(t.Context())
 	d := New(db, Options{})
+	if !alone {
+		d.routes.commits = nil
+	}
 	if _, err := d.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -20,14 +28,12 @@ func TestRoutesWithinTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	leads := func(r store.Reader) bool {
-		_, err := d.routes.find(r, "help", "desk.test")
+		_, err := d.routes.find(r, d.routes.now(), address{"help", "desk.test"})
 		return err == nil
 	}
-	outside := func() (yes bool) {
-		if err := db.View(t.Context(), func(r store.Reader) error { yes = leads(r); return nil }); err != nil {
-			t.Fatal(err)
-		}
-		return yes
+	outside := func() bool {
+		_, err := d.Route(t.Context(), "help@desk.test")
+		return err == nil
 	}
 	change := func(end error) (before, after bool) {
 		err := d.update(t.Context(), func(tx store.Tx) error {

@@ -76,6 +76,12 @@ func (db *DB) commitBatch(waiting []*job) []*job {
 			break
 		}
 	}
+	db.watched.Range(func(k, n any) bool { // also where the commit failed, maybe
+		if _, written := b.over.Get(string(k.(Key))); written {
+			n.(*atomic.Uint64).Add(1)
+		}
+		return true
+	})
 	if err == nil && b.seq > 0 {
 		db.changed.send()
 	}

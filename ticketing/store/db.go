@@ -65,6 +65,7 @@ type DB struct {
 
 	failure atomic.Pointer[error]
 	changed broadcast
+	watched sync.Map // Key to *atomic.Uint64
 }
 
 // Open starts the committer over an engine, which the DB owns from now on.
@@ -144,6 +145,19 @@ func (db *DB) View(ctx context.Context, fn func(Reader) error) error {
 	}
 	defer s.Close()
 	return fn(s)
+}
+
+// Watch returns a count that goes up with each commit that writes k, after that
+// commit can be seen and before its result is told: whoever has read something
+// in a View that began after a look at the count has what is right until it
+// goes up. It is nil where other processes may write too. There are to be few
+// such keys, as each batch is searched for all of them.
+func (db *DB) Watch(k Key) *atomic.Uint64 {
+	if _, remote := db.engine.(Speculator); remote {
+		return nil
+	}
+	n, _ := db.watched.LoadOrStore(k, new(atomic.Uint64))
+	return n.(*atomic.Uint64)
 }
 
 // Err returns nil while the store takes writes, and afterwards an error that

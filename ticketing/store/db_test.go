@@ -3,9 +3,11 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,4 +320,62 @@ func TestInlineBound(t *testing.T) {
 	if bytesWritten < 60<<10 || bytesWritten > 2<<20 {
 		t.Errorf("largest batch has %d bytes", bytesWritten)
 	}
+}
+
+// Whoever remembers what it read under a count never shows something older than
+// what an Update that has returned wrote.
+func TestWatch(t *testing.T) {
+	db := store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true})
+	defer db.Close(t.Context())
+	k, other := store.K("watched"), store.K("other")
+	count := db.Watch(k)
+	if db.Watch(k) != count || db.Watch(other) == count {
+		t.Error("a key has not one count of its own")
+	}
+	for i := range uint64(20000) { // the count is there when the result is
+		write := func(tx store.Tx) error { return tx.Put(k, nil) }
+		if i%2 == 1 {
+			write = func(tx store.Tx) error { return tx.Delete(k) }
+		}
+		if err := db.Update(t.Context(), write); err != nil || count.Load() != i+1 {
+			t.Fatalf("write %d: count %d, %v", i, count.Load(), err)
+		}
+	}
+	if err := db.Update(t.Context(), func(tx store.Tx) error { return tx.Put(other, nil) }); err != nil || count.Load() != 20000 {
+		t.Errorf("another key: count %d, %v", count.Load(), err)
+	}
+
+	var told atomic.Int64 // what writers were told is there
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			known, under := int64(0), uint64(0)
+			for told.Load() < 200 {
+				least, now := told.Load(), count.Load()
+				if now != under {
+					under = now
+					if err := db.View(t.Context(), func(r store.Reader) error {
+						v, err := r.Get(k)
+						if err == nil {
+							known = int64(binary.BigEndian.Uint64(v))
+						}
+						return nil
+					}); err != nil {
+						t.Error(err)
+					}
+				}
+				if known < least {
+					t.Errorf("remembered %d, written %d", known, least)
+					return
+				}
+			}
+		})
+	}
+	for i := int64(1); i <= 200; i++ {
+		if err := db.Update(t.Context(), func(tx store.Tx) error { return tx.Put(k, binary.BigEndian.AppendUint64(nil, uint64(i))) }); err != nil {
+			t.Error(err)
+		}
+		told.Store(i)
+	}
+	all.Wait()
 }
