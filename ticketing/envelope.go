@@ -53,6 +53,9 @@ type Envelope struct {
 	TrustedUpstream bool
 	// Hostname is our own name, as used in Received and Authentication-Results.
 	Hostname string
+	// Held is the name of the held mail that an agent lets through with this
+	// transaction, "" for mail from outside.
+	Held string `json:",omitempty"`
 }
 
 // Raw is a received message on its way in: Size octets readable from any

@@ -3,6 +3,8 @@ package ticketing
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -49,30 +51,54 @@ func (d *Desk) HeldMail(ctx context.Context, limit int) ([]*Held, error) {
 	})
 }
 
-// HeldByName returns one held mail.
+// HeldByName returns one held mail, by its name or by the id of its transaction,
+// which is in the reply to the sender and in the log: KindNotFound where there is
+// none, KindConflict where several projects hold it.
 func (d *Desk) HeldByName(ctx context.Context, name string) (*Held, error) {
-	return view(ctx, d, func(r store.Reader) (*Held, error) {
-		return mustFind[Held](r, heldKey(name), "held mail", name)
-	})
+	return view(ctx, d, func(r store.Reader) (*Held, error) { return heldNamed(r, name) })
 }
 
-// ForgetHeld removes a held mail: deleted by an agent, or released before.
+// heldNamed finds a held mail by its name, or by the id of its transaction.
+func heldNamed(r store.Reader, name string) (*Held, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	id, _, whole := strings.Cut(name, ".")
+	hs, err := scan[Held](r, store.Range{Start: heldKey(id + "."), End: heldKey(id + ".\xff")}, false, maxProjects)
+	if whole {
+		hs = slices.DeleteFunc(hs, func(h *Held) bool { return h.Name() != name })
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case len(hs) == 0:
+		return nil, errorf(KindNotFound, "held-mail-not-found", "there is no held mail %s: a trace of it tells whether it was released, or never held", name)
+	case len(hs) > 1:
+		var names []string
+		for _, h := range hs {
+			names = append(names, h.Name())
+		}
+		return nil, errorf(KindConflict, "held-by-several", "several projects hold %s: name one of %s", name, strings.Join(names, ", "))
+	}
+	return hs[0], nil
+}
+
+// ForgetHeld removes a held mail, deleted by an agent or released before. It is
+// named as for HeldByName.
 func (d *Desk) ForgetHeld(ctx context.Context, name string) error {
 	return d.update(ctx, func(tx store.Tx) error {
-		h, err := mustFind[Held](tx, heldKey(name), "held mail", name)
+		h, err := heldNamed(tx, name)
 		if err != nil {
 			return err
 		}
 		if err := tx.ReleaseBlob(h.Raw); err != nil {
 			return err
 		}
-		return tx.Delete(heldKey(name))
+		return tx.Delete(heldKey(h.Name()))
 	})
 }
 
 // ReleasedEnvelope is the envelope with which a held mail is received again.
 func (h *Held) ReleasedEnvelope(now time.Time) *Envelope {
 	env := h.Envelope
-	env.ID, env.ReceivedAt = NewID(now), now
+	env.ID, env.ReceivedAt, env.Held = NewID(now), now, h.Name()
 	return &env
 }

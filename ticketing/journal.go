@@ -3,6 +3,7 @@ package ticketing
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -43,8 +44,11 @@ type JournalEntry struct {
 	// recipient when they differ.
 	Ticket   string           `json:"ticket"`
 	Outcomes []JournalOutcome `json:"outcomes,omitempty"`
-	Count    int              `json:"count,omitempty"` // > 1: entries of one client folded together
-	Verdict  *Verdict         `json:"auth,omitempty"`
+	// Held is the name of the held mail that was released with this
+	// transaction; the transaction that held it leads here, too.
+	Held    string   `json:"held,omitempty"`
+	Count   int      `json:"count,omitempty"` // > 1: entries of one client folded together
+	Verdict *Verdict `json:"auth,omitempty"`
 }
 
 // JournalOutcome is one recipient's part of a transaction.
@@ -59,7 +63,7 @@ type JournalOutcome struct {
 func journalOf(env *Envelope) JournalEntry {
 	e := JournalEntry{
 		ID: env.ID, At: env.ReceivedAt, Session: env.Session, Protocol: env.Protocol,
-		Helo: env.Helo, MailFrom: env.MailFrom,
+		Helo: env.Helo, MailFrom: env.MailFrom, Held: env.Held,
 	}
 	if env.Client.IsValid() {
 		e.Client = env.Client.Addr().Unmap().String()
@@ -89,9 +93,11 @@ func saveJournal(tx store.Tx, e JournalEntry) error {
 	return save(tx, k, e)
 }
 
-// terms are what an entry is found by besides its id.
+// terms are what an entry is found by besides its id. That of a release is found
+// by the transaction of the held mail.
 func (e *JournalEntry) terms() []string {
-	terms := []string{e.MessageID, e.MailFrom, e.From, e.Client, e.Ticket}
+	held, _, _ := strings.Cut(e.Held, ".")
+	terms := []string{held, e.MessageID, e.MailFrom, e.From, e.Client, e.Ticket}
 	for _, o := range e.Outcomes {
 		if !slices.Contains(terms, o.Ticket) {
 			terms = append(terms, o.Ticket)

@@ -124,6 +124,7 @@ type Transaction struct {
 	Auth      *ticketing.Verdict `json:"auth"`
 
 	Outcomes []ticketing.JournalOutcome `json:"outcomes"`
+	Held     string                     `json:"held"` // the held mail that was released with it
 }
 
 // Held is one line of the held mail.
@@ -222,7 +223,7 @@ func entryView(e *ticketing.JournalEntry) Transaction {
 	return Transaction{
 		ID: e.ID, At: e.At, Direction: "in", Client: e.Client, Helo: e.Helo, MailFrom: e.MailFrom, RcptTo: list(e.RcptTo), MessageID: e.MessageID,
 		Decision: string(e.Decision), Reason: e.Reason, Ticket: e.Ticket, Protocol: e.Protocol, Session: e.Session, Stage: e.Stage,
-		Code: e.Code, Enhanced: e.Enhanced, Subject: e.Subject, From: e.From, Size: e.Size, Count: max(e.Count, 1), Auth: e.Verdict, Outcomes: list(e.Outcomes),
+		Code: e.Code, Enhanced: e.Enhanced, Subject: e.Subject, From: e.From, Size: e.Size, Count: max(e.Count, 1), Auth: e.Verdict, Outcomes: list(e.Outcomes), Held: e.Held,
 	}
 }
 

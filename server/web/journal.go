@@ -120,7 +120,7 @@ func incoming(e *ticketing.JournalEntry, now time.Time) transaction {
 	reply := strings.TrimSpace(fmt.Sprintf("%d %s", e.Code, e.Enhanced))
 	t.Facts = facts("Transaction", e.ID, "Envelope sender", "<"+e.MailFrom+">", "Recipients", strings.Join(e.RcptTo, ", "),
 		"Client", e.Client, "Greeting", e.Helo, "Protocol", e.Protocol, "Stage", e.Stage, "Reply", strings.TrimPrefix(reply, "0"),
-		"Message-ID", e.MessageID, "Session", e.Session)
+		"Message-ID", e.MessageID, "Session", e.Session, "Released held mail", e.Held)
 	if e.Size > 0 {
 		t.Facts = append(t.Facts, fact{"Size", size(e.Size)})
 	}

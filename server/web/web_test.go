@@ -176,6 +176,13 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestJournalNamesTheReleasedMail(t *testing.T) {
+	row := incoming(&ticketing.JournalEntry{ID: "t8", Ticket: "support#1", Held: "t7.1"}, time.Unix(0, 0))
+	if !slices.Contains(row.Facts, fact{"Released held mail", "t7.1"}) || row.URL == "" {
+		t.Errorf("row = %+v", row)
+	}
+}
+
 func TestRelative(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for ago, want := range map[time.Duration]string{

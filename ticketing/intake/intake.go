@@ -227,7 +227,7 @@ func (in *Intake) Release(ctx context.Context, name string) (ticketing.Outcome, 
 	if outs[0].Err != nil {
 		return outs[0], outs[0].Err
 	}
-	return outs[0], in.desk.ForgetHeld(ctx, name)
+	return outs[0], in.desk.ForgetHeld(ctx, h.Name())
 }
 
 // failure is the log attribute of an error, nothing without one.

@@ -114,9 +114,15 @@ func TestReleaseForgetsHeldMail(t *testing.T) {
 	if err != nil || len(held) != 1 {
 		t.Fatalf("held = %+v, %v", held, err)
 	}
-	out, err := in.Release(t.Context(), held[0].Name())
+	out, err := in.Release(t.Context(), held[0].ID)
 	if err != nil || out.Ticket != "support#1" {
 		t.Fatalf("released = %+v, %v", out, err)
+	}
+	for _, key := range []string{held[0].ID, held[0].Name()} {
+		es, err := desk.Trace(t.Context(), key)
+		if err != nil || len(es) != 2 || es[0].Decision != ticketing.JournalHeld || es[1].Held != held[0].Name() || es[1].Ticket != "support#1" {
+			t.Errorf("trace of %s: %+v, %v", key, es, err)
+		}
 	}
 	th, err := desk.Thread(t.Context(), ticketing.Ref{Project: "support", IID: 1})
 	if err != nil || strings.TrimSpace(th.Entries[0].Body) != "It burns." || !slices.Equal(th.Labels, []string{"vip"}) {
