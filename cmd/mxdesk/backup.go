@@ -41,7 +41,7 @@ func (c BackupCmd) Run(e *Env) error {
 	}
 	folder, err := backup.CreateFolder(c.To)
 	if err != nil {
-		return errors.Join(&exitError{exitIO, err}, server.close())
+		return errors.Join(&exitError{code: exitIO, err: err}, server.close())
 	}
 	defer folder.Close()
 	have := new(bytes.Buffer) // 32 octets for each blob
@@ -117,6 +117,10 @@ func (c BackupCmd) stream(e *Env, cfg Config) error {
 	bar.end()
 	if err := errors.Join(err, server.close()); err != nil {
 		return exitf(exitIO, "the backup is not whole: %w", err)
+	}
+	if e.Global.JSON {
+		err := json.NewEncoder(e.Stderr).Encode(m)
+		return errors.Join(err, lost(e, m))
 	}
 	fmt.Fprintf(e.Stderr, "%d keys, %d blobs, digest %s\n", m.Keys, m.Blobs, m.Digest)
 	return lost(e, m)

@@ -63,7 +63,12 @@ func refused(resp *http.Response) error {
 	if resp.StatusCode == api.Status(ticketing.KindInvalid) || resp.StatusCode == api.Status(ticketing.KindTooLarge) {
 		code = exitUsage
 	}
-	return exitf(code, "%s", f.Message)
+	return said(code, f)
+}
+
+// said is the error of a call that the server refused.
+func said(code int, f api.Failure) error {
+	return &exitError{code: code, reason: f.Reason, err: errors.New(f.Message)}
 }
 
 func lines(r io.Reader, each func([]byte) error) error {

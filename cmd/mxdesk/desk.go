@@ -324,7 +324,7 @@ func (c HeldListCmd) Run(e *Env) error {
 
 // HeldShowCmd prints a held mail.
 type HeldShowCmd struct {
-	Name string `arg:"" help:"Name, as listed."`
+	Name string `arg:"" help:"Name as listed, or the id in the reply to the sender."`
 }
 
 // Run prints a held mail.
@@ -334,7 +334,7 @@ func (c HeldShowCmd) Run(e *Env) error {
 
 // HeldReleaseCmd lets a held mail through.
 type HeldReleaseCmd struct {
-	Name string `arg:"" help:"Name, as listed."`
+	Name string `arg:"" help:"Name as listed, or the id in the reply to the sender."`
 }
 
 // Run lets a held mail through.
@@ -344,7 +344,7 @@ func (c HeldReleaseCmd) Run(e *Env) error {
 
 // HeldDeleteCmd deletes a held mail.
 type HeldDeleteCmd struct {
-	Name string `arg:"" help:"Name, as listed."`
+	Name string `arg:"" help:"Name as listed, or the id in the reply to the sender."`
 }
 
 // Run deletes a held mail.
@@ -360,9 +360,6 @@ type TraceCmd struct {
 // Run tells what happened to a mail.
 func (c TraceCmd) Run(e *Env) error {
 	return ask(e, "trace", api.NameRequest{Name: c.Key}, func(ts []api.Transaction) error {
-		if len(ts) == 0 {
-			return none(e.Stdout, "mail with "+cell(c.Key, 200)+" is known: write an address, Message-ID or id whole; refused mail is kept for 14 days")
-		}
 		for i, t := range ts {
 			if i > 0 {
 				fmt.Fprintln(e.Stdout)
@@ -394,6 +391,7 @@ func showTransaction(e *Env, t api.Transaction) {
 		row("reply", replyText(t))
 	}
 	row("ticket", t.Ticket)
+	row("releases", t.Held)
 	row("client", strings.TrimSpace(t.Client+" "+t.Helo))
 	row("sender", "<"+t.MailFrom+">")
 	row("to", strings.Join(t.RcptTo, ", "))

@@ -85,7 +85,7 @@ func askKeys(e *Env, name string, req api.DKIMRequest, show func([]api.DKIMKey) 
 	}
 	for _, k := range keys {
 		if k.State == api.Broken {
-			fmt.Fprintln(e.Stderr, "mxdesk:", clean(k.Error))
+			complain(e, exitf(exitRefused, "%s", k.Error))
 			err = &exitError{code: exitRefused, err: errSaid}
 		}
 	}

@@ -95,7 +95,7 @@ func (e *Env) reachLocal(cfg Config) (*reached, error) {
 		return nil, exitf(exitIO, "%w, which does not answer on its admin socket: wait until it has started, or stop it", err)
 	}
 	if err != nil {
-		return nil, &exitError{exitIO, err}
+		return nil, &exitError{code: exitIO, err: err}
 	}
 	db := store.Open(engine, store.Options{Log: log})
 	s := deskStore(cfg, db, engine)

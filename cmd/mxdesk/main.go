@@ -35,7 +35,7 @@ type Global struct {
 	Config string   `help:"Read settings from this TOML file; without it and --data, from /etc/mxdesk.toml if you may read that." placeholder:"FILE" env:"MXDESK_CONFIG"`
 	Data   string   `help:"Folder that holds everything mxdesk keeps." placeholder:"DIR"`
 	Set    []string `help:"Set one key, for example --set queue.relay=mx. May be repeated." placeholder:"KEY=VALUE" sep:"none"`
-	JSON   bool     `help:"Write one JSON object per line."`
+	JSON   bool     `help:"Write one JSON object per line, errors on standard error, too."`
 }
 
 // Exit codes, as the help lists them.
@@ -47,6 +47,9 @@ const (
 	exitNoDesk  = 4 // no server is running
 )
 
+const jsonHelp = `With --json an error is a JSON object, too, on standard error: "error" is its text,
+"reason" a word that does not change, "exit" the code.`
+
 const exitHelp = `Exit codes:
   0  done
   1  the desk says no, or has nothing of that name; a store, a backup or keys are not whole
@@ -54,21 +57,10 @@ const exitHelp = `Exit codes:
   3  a file, folder or connection failed, or a backup is damaged
   4  no server is running
 
+` + jsonHelp + `
+
 Settings come from flags, then MXDESK_<SECTION>_<KEY> in the environment, then
 the TOML file, then the defaults; "mxdesk config print" shows them all.`
-
-// exitError is an error that ends the program with a code of its own.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string { return e.err.Error() }
-func (e *exitError) Unwrap() error { return e.err }
-
-func exitf(code int, format string, args ...any) error {
-	return &exitError{code: code, err: fmt.Errorf(format, args...)}
-}
 
 type commands struct {
 	Global
@@ -100,8 +92,7 @@ func run(e *Env, args []string) int {
 	exited := -1
 	parser, err := grammar(&c, kong.Writers(e.Stdout, e.Stderr), kong.Exit(func(code int) { exited = code }))
 	if err != nil {
-		fmt.Fprintln(e.Stderr, "mxdesk:", err)
-		return exitUsage
+		return report(e, &exitError{code: exitUsage, err: err})
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -111,8 +102,8 @@ func run(e *Env, args []string) int {
 		return exited // --help
 	}
 	if err != nil {
-		fmt.Fprintf(e.Stderr, "mxdesk: %s\nTry \"%s --help\".\n", err, understood(err))
-		return exitUsage
+		e.Global.JSON = wantsJSON(args)
+		return report(e, exitf(exitUsage, "%w\nTry \"%s --help\".", err, understood(err)))
 	}
 	e.Global = c.Global
 	return report(e, ctx.Run(e))
@@ -144,23 +135,6 @@ func grammar(c *commands, more ...kong.Option) (*kong.Kong, error) {
 		kong.UsageOnError(),
 	}, more...)...)
 }
-
-// report writes an error and returns the exit code that goes with it.
-func report(e *Env, err error) int {
-	if err == nil {
-		return exitOK
-	}
-	if !errors.Is(err, errSaid) {
-		fmt.Fprintln(e.Stderr, "mxdesk:", clean(err.Error()))
-	}
-	if x, ok := errors.AsType[*exitError](err); ok {
-		return x.code
-	}
-	return exitIO
-}
-
-// errSaid is the cause of an exit whose reason has been written already.
-var errSaid = errors.New("said")
 
 // settings loads the configuration that the flags and the environment name.
 func (e *Env) settings() (Config, error) {

@@ -150,6 +150,8 @@ func TestDocsManual(t *testing.T) {
 	for _, m := range exitLine.FindAllStringSubmatch(exitHelp, -1) {
 		p.entry(m[1], m[2])
 	}
+	p.macro("PP")
+	p.text(jsonHelp)
 	p.macro("SH", "SIGNALS")
 	p.entry("SIGTERM, SIGINT", "The server takes no new connections, finishes the mail in progress, and ends within 15 seconds.")
 	p.entry("SIGHUP", "The server reads its certificate again. It does so by itself, too, within a minute.")

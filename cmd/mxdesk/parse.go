@@ -71,7 +71,7 @@ func eachFile(e *Env, names []string, do func(name string, f io.ReaderAt, size i
 		err := withFile(e, name, do)
 		if err != nil {
 			failed = true
-			fmt.Fprintln(e.Stderr, "mxdesk:", clean(err.Error()))
+			complain(e, err)
 		}
 	}
 	if failed {

@@ -41,7 +41,7 @@ func TestRealSmuggling(t *testing.T) {
 				t.Errorf("%s: a smuggled mail is ticket %d", rule, tk.IID)
 			}
 		}
-		if es := decode[api.Transaction](d, "trace", "evil@customer.test"); len(es) != 0 {
+		if es := d.trace("evil@customer.test"); len(es) != 0 {
 			t.Errorf("%s: %d transactions of the smuggled sender", rule, len(es))
 		}
 	}
@@ -108,7 +108,7 @@ func (d *desk) smuggle(t *testing.T, way, how, seq string) {
 	if !refused && !(taken == 1 && len(replies) == 2 && strings.HasPrefix(replies[1], "221 ")) {
 		t.Errorf("%q: replies %q", seq, replies)
 	}
-	if es := decode[api.Transaction](d, "trace", id); len(es) != 1 && taken == 1 {
+	if es := d.trace(id); len(es) != 1 && taken == 1 {
 		t.Errorf("%q: %d transactions of the outer mail", seq, len(es))
 	}
 }

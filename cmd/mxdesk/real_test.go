@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mxdesk/mxdesk/cmd/internal/ports"
+	"github.com/mxdesk/mxdesk/server/api"
 )
 
 // The tests named TestReal… drive the built binary with real neighbours on
@@ -187,6 +188,16 @@ func (d *desk) project(name, alias string) {
 func decode[T any](d *desk, args ...string) []T {
 	d.t.Helper()
 	return decodeLines[T](d.t, d.do(append(args, "--json")...))
+}
+
+// trace is what is known of a mail, nothing if nothing is.
+func (d *desk) trace(key string) []api.Transaction {
+	d.t.Helper()
+	stdout, stderr, code := d.try("trace", key, "--json")
+	if code != exitOK && !(code == exitRefused && strings.Contains(stderr, "mail-not-found")) {
+		d.t.Fatalf("trace %s: exit %d: %s", key, code, stderr)
+	}
+	return decodeLines[api.Transaction](d.t, stdout)
 }
 
 func decodeLines[T any](t *testing.T, text string) []T {

@@ -66,11 +66,11 @@ func lostBefore(m backup.Manifest) error {
 func (c RestoreCmd) list(e *Env) error {
 	f, err := backup.OpenFolder(c.From)
 	if err != nil {
-		return &exitError{exitIO, err}
+		return &exitError{code: exitIO, err: err}
 	}
 	names, err := f.Snapshots()
 	if err != nil {
-		return &exitError{exitIO, err}
+		return &exitError{code: exitIO, err: err}
 	}
 	for _, n := range names {
 		if e.Global.JSON {
@@ -90,7 +90,7 @@ func (c RestoreCmd) source(e *Env) (read reading, done func() error, err error) 
 	}
 	info, err := os.Stat(c.From)
 	if err != nil {
-		return nil, nil, &exitError{exitIO, err}
+		return nil, nil, &exitError{code: exitIO, err: err}
 	}
 	if info.IsDir() {
 		read, err := c.folder()
@@ -98,7 +98,7 @@ func (c RestoreCmd) source(e *Env) (read reading, done func() error, err error) 
 	}
 	f, err := os.Open(c.From)
 	if err != nil {
-		return nil, nil, &exitError{exitIO, err}
+		return nil, nil, &exitError{code: exitIO, err: err}
 	}
 	return func(h backup.Handler) (backup.Manifest, error) {
 		m, err := backup.Read(bufio.NewReaderSize(f, 512<<10), h)
@@ -118,7 +118,7 @@ func (c RestoreCmd) folder() (reading, error) {
 	if name == "" {
 		names, err := f.Snapshots()
 		if err != nil {
-			return nil, &exitError{exitIO, err}
+			return nil, &exitError{code: exitIO, err: err}
 		}
 		if len(names) == 0 {
 			return nil, exitf(exitIO, "%s has no snapshot: no run has finished", c.From)
@@ -140,7 +140,7 @@ func (c RestoreCmd) explain(err error) error {
 		if _, known := errors.AsType[*exitError](err); known {
 			return err
 		}
-		return &exitError{exitIO, err}
+		return &exitError{code: exitIO, err: err}
 	}
 	if backup.IsFolder(c.From) {
 		return exitf(exitIO, "%w\nTry another one (mxdesk restore %s --list, then --snapshot NAME). If it is a pack that is damaged, move it away and run mxdesk backup again while the desk still has its data", err, c.From)

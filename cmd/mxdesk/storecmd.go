@@ -53,7 +53,7 @@ func storeLines(answer io.Reader, bar *progress, each func(json.RawMessage) erro
 		}
 		switch {
 		case l.Failure != nil:
-			return exitf(exitIO, "%s", l.Failure.Message)
+			return said(exitIO, *l.Failure)
 		case l.Done:
 			return nil
 		case l.Progress != nil:

@@ -70,8 +70,8 @@ func TestCertificateErrorsAreNotOfTheData(t *testing.T) {
 func TestTraceTellsReplyAndLists(t *testing.T) {
 	var out bytes.Buffer
 	v := &ticketing.Verdict{Lists: ticketing.ListsResult{Hits: []ticketing.ListHit{{Zone: "bl.test", Listed: "192.0.2.77", Answer: "127.0.0.4", Weight: 5, Text: "see https://bl.test"}}}}
-	showTransaction(&Env{Stdout: &out}, api.Transaction{Code: 550, Enhanced: "5.7.1", Stage: "data", Auth: v})
-	for _, want := range []string{"550 5.7.1 at DATA\n", "bl.test lists 192.0.2.77: 127.0.0.4, weight 5 see https://bl.test\n"} {
+	showTransaction(&Env{Stdout: &out}, api.Transaction{Code: 550, Enhanced: "5.7.1", Stage: "data", Auth: v, Ticket: "support#1", Held: "t7.1"})
+	for _, want := range []string{"550 5.7.1 at DATA\n", "releases  t7.1\n", "bl.test lists 192.0.2.77: 127.0.0.4, weight 5 see https://bl.test\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %s", want, &out)
 		}

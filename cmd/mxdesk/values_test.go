@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/smtp"
 	"path/filepath"
@@ -47,7 +48,7 @@ var wrongValues = map[string]struct{ senseless, absent []string }{
 	"held show":      {nil, []string{"none"}},
 	"held release":   {nil, []string{"none"}},
 	"held delete":    {nil, []string{"none"}},
-	"trace":          {nil, nil}, // what nobody knows is an answer
+	"trace":          {nil, []string{"nobody@x.test", "support#9"}},
 	"verify":         {[]string{"--ip=300.1.1.1 FILE", "--now=yesterday FILE", "--dns-server=:53 FILE", "--spf-only FILE", "- -", ""}, nil},
 	"parse":          {[]string{"- -", ""}, nil},
 	"backup":         {[]string{"NONE --keep=-1", "NONE --keep=x", "- --keep=1"}, nil},
@@ -57,7 +58,8 @@ var wrongValues = map[string]struct{ senseless, absent []string }{
 }
 
 // A value that means nothing ends every command with exit code 2, one that names
-// nothing or does not fit with 1, and a file that is not there with 3.
+// nothing or does not fit with 1, a file that is not there with 3, and no server
+// with 4; with --json all of them say so in JSON.
 func TestExitCodesOfWrongValues(t *testing.T) {
 	data := deskWithTicket(t)
 	file, none := tempFile(t, "a.eml", customer), filepath.Join(t.TempDir(), "none")
@@ -68,9 +70,12 @@ func TestExitCodesOfWrongValues(t *testing.T) {
 		for v := range strings.FieldsSeq(values) {
 			args = append(args, fill.Replace(v))
 		}
-		_, stderr, code := command(t, append(args, "--data="+data)...)
+		_, stderr, code := command(t, append([]string{"--data=" + data}, args...)...)
 		if code != want || !strings.HasPrefix(stderr, "mxdesk: ") {
 			t.Errorf("%s %s: exit %d, want %d: %s", words, values, code, want, stderr)
+		}
+		if said := complaints(t, append([]string{"--json", "--data=" + data}, args...)); said[0].Exit != want {
+			t.Errorf("%s %s --json: %+v, want exit %d", words, values, said, want)
 		}
 	}
 	parser, err := grammar(&commands{})
@@ -104,9 +109,56 @@ func TestExitCodesOfWrongValues(t *testing.T) {
 	for _, path := range []string{"verify NONE", "verify --dns-zone=NONE FILE", "parse NONE", "restore NONE", "restore NONE --list"} {
 		expect("", path, exitIO)
 	}
+	for _, path := range []string{"ready", "ticket list", "trace x", "dkim list"} {
+		expect(path, "--data=NONE", exitNoDesk)
+	}
 	for _, set := range []string{"--set=no.such=1", "--set=smtp.max_size=x", "--config=NONE"} {
 		expect("config check", set, exitUsage)
 		expect("ticket list", set, exitUsage)
+	}
+}
+
+// complaints runs a command that fails, and returns what it says: nothing but
+// JSON objects of one shape, whose last has the exit code.
+func complaints(t *testing.T, args []string) []complaint {
+	t.Helper()
+	_, stderr, code := command(t, args...)
+	var said []complaint
+	dec := json.NewDecoder(strings.NewReader(stderr))
+	dec.DisallowUnknownFields()
+	for dec.More() {
+		var c complaint
+		if err := dec.Decode(&c); err != nil || c.Error == "" || c.Reason == "" {
+			t.Errorf("%q: %v: %s", args, err, stderr)
+			break
+		}
+		said = append(said, c)
+	}
+	if len(said) == 0 || said[len(said)-1].Exit != code || strings.Count(stderr, "\n") != len(said) {
+		t.Fatalf("%q: exit %d: %s", args, code, stderr)
+	}
+	return said
+}
+
+// The word for an error is that of the server where it has one, and each file
+// that cannot be read has its own.
+func TestErrorsInJSON(t *testing.T) {
+	data, none := deskWithTicket(t), filepath.Join(t.TempDir(), "none")
+	for args, want := range map[string]string{
+		"ticket show none#1":               "project-not-found",
+		"trace nobody@x.test":              "mail-not-found",
+		"ticket":                           "usage",
+		"ticket -- x":                      "usage",
+		"parse " + none + " " + none + "2": "io",
+		"ready --data=" + none:             "no-server",
+	} {
+		said := complaints(t, append([]string{"--json", "--data=" + data}, strings.Fields(args)...))
+		if said[0].Reason != want || len(said) != 1 && !strings.HasPrefix(args, "parse") {
+			t.Errorf("%s: %+v, want reason %s", args, said, want)
+		}
+	}
+	if _, stderr, _ := command(t, "ticket", "reply", "x", "--", "--json"); !strings.HasPrefix(stderr, "mxdesk: ") {
+		t.Errorf("what follows -- is no flag: %s", stderr)
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -66,7 +67,8 @@ func (a *api) heldDelete(ctx context.Context, req NameRequest) ([]Done, error) {
 	return []Done{{Message: "deleted"}}, a.Desk.ForgetHeld(ctx, req.Name)
 }
 
-// trace tells what happened to a mail, in and out, oldest first.
+// trace tells what happened to a mail, in and out, oldest first. A mail that
+// nobody knows is an error, like a ticket that nobody knows.
 func (a *api) trace(ctx context.Context, req NameRequest) ([]Transaction, error) {
 	in, err := a.Desk.Trace(ctx, req.Name)
 	if err != nil {
@@ -79,6 +81,10 @@ func (a *api) trace(ctx context.Context, req NameRequest) ([]Transaction, error)
 	sent, err := a.Desk.TraceOutgoing(ctx, req.Name)
 	for _, o := range sent {
 		out = append(out, sentView(o))
+	}
+	if err == nil && len(out) == 0 {
+		return nil, &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "mail-not-found",
+			Message: fmt.Sprintf("no mail with %s is known: write an address, Message-ID or id whole; refused mail is kept for 14 days", req.Name)}
 	}
 	slices.SortStableFunc(out, func(a, b Transaction) int { return a.At.Compare(b.At) })
 	return out, err
