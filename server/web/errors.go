@@ -13,6 +13,7 @@ type errorPage struct {
 	What   string // the error's own words, "" when they would help nobody
 	Do     string
 	Reason string // for whoever is asked for help
+	SignIn bool   // nobody is signed in
 }
 
 func (errorPage) view() string { return "error.html" }
@@ -58,7 +59,7 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.o.Log.Error("page", "route", r.Pattern, "reason", e.Reason, "error", err)
 	}
 	p := problemOf(e.Kind)
-	view := errorPage{frame: s.frame(p.title), Status: p.status, Do: p.do, Reason: e.Reason}
+	view := errorPage{frame: s.frame(p.title), Status: p.status, Do: p.do, Reason: e.Reason, SignIn: s.stranger(r)}
 	if !p.quiet {
 		view.What = e.Message
 	}

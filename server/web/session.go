@@ -57,9 +57,9 @@ func (s *site) signedIn(h func(http.ResponseWriter, *http.Request, *ticketing.Ag
 		defer cancel()
 		session := s.session(r)
 		me, err := s.login.Session(ctx, session)
-		switch kind := ticketing.KindOf(err); {
+		switch {
 		case err == nil:
-		case kind == ticketing.KindDenied || kind == ticketing.KindNotFound:
+		case isStranger(err):
 			http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 			return
 		default:
@@ -71,6 +71,20 @@ func (s *site) signedIn(h func(http.ResponseWriter, *http.Request, *ticketing.Ag
 			s.fail(w, r, err)
 		}
 	}
+}
+
+// isStranger tells whether the error of a session means that nobody is signed in.
+func isStranger(err error) bool {
+	kind := ticketing.KindOf(err)
+	return err != nil && (kind == ticketing.KindDenied || kind == ticketing.KindNotFound)
+}
+
+// stranger tells whether a request is surely nobody's who is signed in.
+func (s *site) stranger(r *http.Request) bool {
+	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+	defer cancel()
+	_, err := s.login.Session(ctx, s.session(r))
+	return isStranger(err)
 }
 
 // cookieName binds the cookie to this host where browsers can be told to.

@@ -92,6 +92,24 @@ func TestStrangersSeeNothing(t *testing.T) {
 	}
 }
 
+// The page of an error leads to where somebody can go from there.
+func TestErrorsLeadOn(t *testing.T) {
+	w := newWorld(t, web.Options{})
+	leads := func(path, to, not string) {
+		t.Helper()
+		res := w.do(http.MethodGet, path)
+		if b := res.Body.String(); res.Code != http.StatusNotFound || !strings.Contains(b, `href="`+to+`"`) || strings.Contains(b, `href="`+not+`"`) {
+			t.Errorf("GET %s: %d %s", path, res.Code, b)
+		}
+	}
+	leads("/nothing", "/sign-in", "/tickets")
+	w.signIn()
+	leads("/nothing", "/tickets", "/sign-in")
+	leads("/tickets/support/99", "/tickets", "/sign-in")
+	w.cookies = []*http.Cookie{{Name: "mxdesk", Value: "AAAAAAAAAAAAAAAAAAAAAAAAAA"}}
+	leads("/nothing", "/sign-in", "/tickets")
+}
+
 func TestSignOut(t *testing.T) {
 	w := newWorld(t, web.Options{})
 	w.signIn()
