@@ -210,7 +210,7 @@ func orNever(due time.Time) any {
 // record writes an attempt, trying again while the store is unwell: what is
 // lost here is sent a second time.
 func (q *Queue) record(c claimed, a ticketing.Attempt, state ticketing.DeliveryState, due time.Time) {
-	log := q.o.Log.With("copy", c.ID, "ticket", c.Ticket, "state", string(state), "host", a.Host, "code", a.Code, "enhanced", a.Enhanced)
+	log := q.o.Log.With("copy", c.ID, "ticket", c.Ref, "state", string(state), "host", a.Host, "code", a.Code, "enhanced", a.Enhanced)
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(q.work), storeTimeout)
 		err := q.box.Record(ctx, c.ID, q.o.Owner, a, state, due)

@@ -175,6 +175,22 @@ func TestDeliver(t *testing.T) {
 	})
 }
 
+// A line about a copy names its ticket as all other lines do.
+func TestLogNamesTheTicket(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var log strings.Builder
+		w.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		w.net.Put("192.0.2.1:25", &queuetest.Server{})
+		w.put(ticketing.Outgoing{Recipient: ticketing.Person{Address: "customer@one.test"}, Ticket: 7, Ref: "support#12"})
+		w.start("mx", nil)
+		time.Sleep(time.Second)
+		w.stop()
+		if !strings.Contains(log.String(), "copy=1 ticket=support#12 ") {
+			t.Errorf("log: %s", &log)
+		}
+	})
+}
+
 func TestCapture(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.add("customer@one.test", "other@two.test")

@@ -151,7 +151,7 @@ var logKeys = map[string]string{
 	"stack":         "where a panic happened",
 	"state":         "of an outgoing copy",
 	"text":          "reply of the next hop, or what went wrong on the way to it",
-	"ticket":        "for example support#12; of a copy, its number",
+	"ticket":        "for example support#12",
 	"tls":           "version of TLS, empty for plain text",
 	"variable":      "of the environment",
 	"view":          "name of a page's template",
