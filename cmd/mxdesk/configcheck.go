@@ -67,12 +67,12 @@ func (c *Config) validate() (key string, err error) {
 		{"log.level", checkOneOf(c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", checkOneOf(c.Log.Format, "text", "json")},
 	}
-	for _, c := range checks {
-		if c.err != nil {
-			return c.key, c.err
+	for _, check := range checks {
+		if check.err != nil {
+			return check.key, check.err
 		}
 	}
-	return "", nil
+	return c.checkApart()
 }
 
 func nonEmpty(s string) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +22,13 @@ type ConfigCmd struct {
 // ConfigCheckCmd checks the settings, and the certificate they name.
 type ConfigCheckCmd struct{}
 
+// checkedConfig is what is said of settings that are right; scripts rely on its
+// shape.
+type checkedConfig struct {
+	OK       bool     `json:"ok"`
+	Warnings []advice `json:"warnings"`
+}
+
 // Run checks the settings.
 func (ConfigCheckCmd) Run(e *Env) error {
 	c, err := e.settings()
@@ -32,12 +40,15 @@ func (ConfigCheckCmd) Run(e *Env) error {
 			return startError(c, err)
 		}
 	}
+	warnings := c.advise(os.Stat)
 	for _, name := range c.misspelt(e.Environ) {
-		fmt.Fprintf(e.Stderr, "mxdesk: %s: there is no such setting, it is passed over\n", name)
+		warnings = append(warnings, advice{name, "there is no such setting, it is passed over"})
 	}
 	if e.Global.JSON {
-		_, err := fmt.Fprintln(e.Stdout, `{"ok":true}`)
-		return err
+		return writeJSON(e, checkedConfig{OK: true, Warnings: orEmpty(warnings)})
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(e.Stderr, "mxdesk: warning: %s: %s\n", w.Key, clean(w.Text))
 	}
 	_, err = fmt.Fprintf(e.Stdout, "the settings are right (%s)\n", cmp.Or(c.File, "defaults, environment and flags; no file"))
 	return err

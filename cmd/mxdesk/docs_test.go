@@ -48,7 +48,8 @@ func TestDocsConfig(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("# Settings\n\nFlags come first (`--config`, `--data`, `--set section.key=value`), then the environment (`MXDESK_<SECTION>_<KEY>`, lists separated by\n" +
 		"commas), then the file that `--config` or `MXDESK_CONFIG` names, then these defaults. An unknown key or a bad value ends the program with code 2 and one\n" +
-		"line that names file, line and key. `mxdesk config check` looks for them and names variables that are no setting, `mxdesk config print` shows what holds.\n\n```toml\n")
+		"line that names file, line and key. `mxdesk config check` looks for them, names variables that are no setting, and warns of what is fine for a trial\n" +
+		"only: a host name that others cannot look up, mail that is captured, LMTP on a public address, a folder that everybody can write to. `mxdesk config print` shows what holds.\n\n```toml\n")
 	if err := printConfig(&b, c); err != nil {
 		t.Fatal(err)
 	}

@@ -80,12 +80,26 @@ func TestRealFirstStart(t *testing.T) {
 	if code := d.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit %d after SIGTERM", code)
 	}
+	if strings.Contains(d.log.String(), "level=WARN") {
+		t.Error("a trial is warned of being one")
+	}
 	d.serveBare()
 	if again := d.out.String(); strings.Contains(again, "/sign-in/") || strings.Contains(again, "curl") {
 		t.Errorf("the second start greets as the first:\n%s", again)
 	}
 	if _, stderr, code := execute(t, d.dir, d.bin, "ticket", "show", "support#1"); code != 0 {
 		t.Errorf("after a restart: exit %d: %s", code, stderr)
+	}
+}
+
+// Who has written settings is told which are for a trial only.
+func TestRealTrialSettings(t *testing.T) {
+	d := newDesk(t, needs(t), "queue.relay = \"capture\"")
+	d.start()
+	d.stop(syscall.SIGTERM) // it has said all by then
+	want := `level=WARN msg="setting is meant for a trial only" setting=queue.relay advice=`
+	if log := d.log.String(); !strings.Contains(log, want) || strings.Contains(log, "setting=hostname") {
+		t.Errorf("log:\n%s", log)
 	}
 }
 

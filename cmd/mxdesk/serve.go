@@ -59,6 +59,11 @@ func (ServeCmd) Run(e *Env) error {
 	}
 	fmt.Fprintln(e.Stdout, "ready")
 	app.log.Info("started", "version", version(), "data", cfg.Data)
+	if cfg.File != "" { // without one it is a trial
+		for _, w := range cfg.advise(os.Stat) {
+			log.Warn("setting is meant for a trial only", "setting", w.Key, "advice", w.Text)
+		}
+	}
 	boss.tell("READY=1")
 	serving, stopReport := context.WithCancel(ctx)
 	app.work.Go(func() { boss.report(serving, app) })
