@@ -45,6 +45,38 @@ func TestRealDist(t *testing.T) {
 	t.Run("Serve", func(t *testing.T) { serveInstalled(t, root) })
 }
 
+// A worktree of git gives the bytes, and the version, that a clone gives.
+func TestRealDistWorktree(t *testing.T) {
+	needs(t, "dpkg-deb", "git")
+	dir := t.TempDir()
+	clone, tree := filepath.Join(dir, "clone"), filepath.Join(dir, "tree")
+	run1(t, "cp", "-r", "../..", clone)
+	if err := os.RemoveAll(filepath.Join(clone, ".git")); err != nil {
+		t.Fatal(err)
+	}
+	git := func(args ...string) {
+		run1(t, "git", append([]string{"-C", clone, "-c", "user.name=test", "-c", "user.email=test@desk.test"}, args...)...)
+	}
+	git("init", "-q")
+	git("add", "-A")
+	git("commit", "-q", "-m", "all")
+	git("tag", "v1.2.3")
+	git("worktree", "add", "-q", "--detach", tree)
+	sums := map[string]string{}
+	for _, from := range []string{clone, tree} {
+		out := t.TempDir()
+		build := exec.CommandContext(t.Context(), filepath.Join(from, "cmd/mxdesk/package/build"), out)
+		build.Env = append(os.Environ(), "ARCHES="+strings.TrimSpace(run1(t, "dpkg", "--print-architecture")))
+		if text, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", from, err, text)
+		}
+		sums[from] = readFile(t, filepath.Join(out, "SHA256SUMS"))
+	}
+	if sums[clone] != sums[tree] || !strings.Contains(sums[clone], " mxdesk_1.2.3_") {
+		t.Errorf("a clone gives\n%sa worktree\n%s", sums[clone], sums[tree])
+	}
+}
+
 // run1 runs a program that must succeed.
 func run1(t *testing.T, name string, args ...string) string {
 	t.Helper()
