@@ -96,6 +96,7 @@ func checkContents(t *testing.T, deb string) {
 		"usr/lib/systemd/system/mxdesk.service": "-rw-r--r--", "usr/lib/sysusers.d/mxdesk.conf": "-rw-r--r--",
 		"usr/lib/tmpfiles.d/mxdesk.conf": "-rw-r--r--", "usr/share/man/man1/mxdesk.1.gz": "-rw-r--r--",
 		"usr/share/man/man5/mxdesk.toml.5.gz": "-rw-r--r--", "usr/share/doc/mxdesk/copyright": "-rw-r--r--",
+		"usr/share/doc/mxdesk/docs/operations.md":  "-rw-r--r--", // which alerts name
 		"usr/share/doc/mxdesk/examples/alerts.yml": "-rw-r--r--", "usr/share/doc/mxdesk/examples/certbot-deploy-hook": "-rwxr-xr-x",
 	} {
 		if !regexp.MustCompile(`(?m)^` + mode + ` root/root .* 2027-01-15 08:00 \./` + regexp.QuoteMeta(file) + `$`).MatchString(list) {

@@ -131,7 +131,7 @@ func TestDashboard(t *testing.T) {
 
 var (
 	alertName = regexp.MustCompile(`(?m)^ +- alert: (\w+)$`)
-	runbook   = regexp.MustCompile(`(?m)^ +runbook: docs/operations\.md#(\S+)$`)
+	runbook   = regexp.MustCompile(`(?m)^ +runbook: /usr/share/doc/mxdesk/docs/operations\.md, section (\S+)$`)
 )
 
 // TestAlerts holds the rules to the metrics there are, each alert to a place
@@ -151,7 +151,7 @@ func TestAlerts(t *testing.T) {
 			rule = text[r[0]:rules[i+1][0]]
 		}
 		checkQuery(t, name, rule[:strings.Index(rule, "annotations:")], have)
-		if m := runbook.FindStringSubmatch(rule); m == nil || m[1] != strings.ToLower(name) || !strings.Contains(manual, "\n### "+name+"\n") {
+		if m := runbook.FindStringSubmatch(rule); m == nil || m[1] != name || !strings.Contains(manual, "\n### "+name+"\n") {
 			t.Errorf("%s: docs/operations.md has no heading of that name, or the rule does not lead there", name)
 		}
 		fires, quiet := 0, 0
