@@ -51,15 +51,15 @@ func TestChunkRefused(t *testing.T) {
 	bdat := func(args string) string { return fmt.Sprintf("BDAT %d%s\r\n%s", len(chunk), args, chunk) }
 	const mail, rcpt = "MAIL FROM:<ann@example.org>\r\n", "RCPT TO:<help@desk.test>\r\n"
 	for name, tc := range map[string]struct{ send, want string }{
-		"no mail":          {bdat(" LAST"), "502"},
-		"no recipient":     {mail + bdat(" LAST"), "250 502"},
-		"spaces":           {strings.Replace(bdat("  last "), " ", strings.Repeat(" ", 100), 1), "502"},
-		"too large":        {mail + rcpt + bdat("") + bdat(""), "250 250 554 502"},
+		"no mail":          {bdat(" LAST"), "503"},
+		"no recipient":     {mail + bdat(" LAST"), "250 503"},
+		"spaces":           {strings.Replace(bdat("  last "), " ", strings.Repeat(" ", 100), 1), "503"},
+		"too large":        {mail + rcpt + bdat("") + bdat(""), "250 250 554 503"},
 		"size":             {mail + rcpt + "BDAT 30000\r\n" + strings.Repeat("QUIT\r\n", 5000), "250 250 552"},
 		"broken":           {mail + rcpt + bdat(" LAST"), "250 250 554"},
-		"given up":         {mail + rcpt + "BDAT 2\r\nx:RSET\r\n" + bdat(""), "250 250 250 250 502"},
-		"in between, mail": {mail + rcpt + "BDAT 2\r\nx:" + mail + "BDAT 2 LAST\r\n\r\n", "250 250 250 502 250"},
-		"in between, data": {mail + rcpt + "BDAT 2\r\nx:DATA\r\nBDAT 2 LAST\r\n\r\n", "250 250 250 502 250"},
+		"given up":         {mail + rcpt + "BDAT 2\r\nx:RSET\r\n" + bdat(""), "250 250 250 250 503"},
+		"in between, mail": {mail + rcpt + "BDAT 2\r\nx:" + mail + "BDAT 2 LAST\r\n\r\n", "250 250 250 503 250"},
+		"in between, data": {mail + rcpt + "BDAT 2\r\nx:DATA\r\nBDAT 2 LAST\r\n\r\n", "250 250 250 503 250"},
 	} {
 		for _, way := range []string{"smtp", "lmtp"} {
 			t.Run(name+" "+way, func(t *testing.T) {

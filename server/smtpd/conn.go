@@ -25,6 +25,8 @@ type conn struct {
 	release func()                  // gives back the place among the client's connections
 	session atomic.Pointer[session] // the latest, nil before there is one
 
+	part []byte // of a line that go-smtp has not written whole
+
 	// Set by open, before the first octet reaches go-smtp.
 	opened  bool
 	client  netip.AddrPort

@@ -9,8 +9,9 @@ import (
 // maxReplies is how many octets of replies are kept before they are sent.
 const maxReplies = 4 << 10
 
-// Write sends a reply. Before the first one the client has to pass open. Lines
-// of one reply, and replies to commands that were sent together, go out together.
+// Write sends a reply of go-smtp, in our words. Before the first one the client has
+// to pass open. Lines of one reply, and replies to commands that were sent
+// together, go out together.
 func (g *conn) Write(p []byte) (int, error) {
 	if !g.opened {
 		g.opened = true
@@ -19,11 +20,16 @@ func (g *conn) Write(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		}
 	}
-	kept, err := g.reply(p)
+	if g.part = append(g.part, p...); !bytes.HasSuffix(g.part, []byte{'\n'}) {
+		return len(p), nil // go-smtp's own buffer is too small for the line
+	}
+	line := rephrase(g.srv.phrases, g.part, g.id)
+	g.part = nil
+	kept, err := g.reply(line)
 	if kept || err != nil {
 		return len(p), err
 	}
-	return len(p), g.send(p)
+	return len(p), g.send(line)
 }
 
 // reply takes note of a line to the client, and keeps it if it may wait or is

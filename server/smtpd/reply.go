@@ -135,6 +135,9 @@ func (r reply) line(id string) string {
 	return fmt.Sprintf("%d %s %s\r\n", r.code, r.status(), r.words(id))
 }
 
+// bare is the line without the id and CR LF.
+func (r reply) bare() string { return fmt.Sprintf("%d %s %s", r.code, r.status(), r.text) }
+
 // status is the enhanced status code as text, "" without a reply.
 func (r reply) status() string {
 	if r.code == 0 {

@@ -46,6 +46,7 @@ type Server struct {
 	open      atomic.Int64 // connections
 	lingering sync.WaitGroup
 	buffers   sync.Pool // of *[readSize]byte
+	phrases   []phrase
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -55,7 +56,7 @@ type Server struct {
 // New returns a Server that is ready to serve listeners.
 func New(desk Desk, o Options) *Server {
 	s := &Server{desk: desk, o: o.withDefaults(), conns: make(map[*conn]struct{})}
-	s.log = s.o.Log
+	s.log, s.phrases = s.o.Log, phrases(s.o.Hostname)
 	s.clients = newClients(s.o.PerClient, s.o.PerMinute)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.buffers.New = func() any { return new([readSize]byte) }

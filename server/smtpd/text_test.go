@@ -113,9 +113,9 @@ func TestChunkIsNoCommand(t *testing.T) {
 		send string
 		want []string
 	}{
-		"taken":   {chunks + "BDAT 0 LAST\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 Session"}},
-		"at once": {chunks + "BDAT 6 LAST\r\nEHLO\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 Session"}},
-		"refused": {"RSET\r\n" + chunks, []string{"250 2.0.0", "502 5.5.1", "502 5.5.1", "502 5.5.1"}},
+		"taken":   {chunks + "BDAT 0 LAST\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 reset"}},
+		"at once": {chunks + "BDAT 6 LAST\r\nEHLO\r\nRSET\r\n", []string{"250 2.0.0", "250 2.0.0", "250 2.0.0", "250 2.6.0", "250 2.0.0 reset"}},
+		"refused": {"RSET\r\n" + chunks, []string{"250 2.0.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"}},
 	} {
 		for _, tls := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, tls), func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestStartTLSForgets(t *testing.T) {
 		c.send("STARTTLS\r\nDATA\r\nSubject: x\r\n\r\n.\r\n")
 		c.want("220 ")
 		c.handshake(insecure())
-		c.do("DATA", "502 5.5.1 Missing RCPT TO")
+		c.do("DATA", "503 5.5.1 no recipient")
 		c.do("MAIL FROM:<ann@example.org>", "503 5.5.1 ")
 		c.do("HELO client.test", "250 ")
 		c.data()
@@ -224,7 +224,7 @@ func TestLongLines(t *testing.T) {
 		w, c := open(t, quick())
 		long := strings.Repeat("x", 3*maxCommand)
 		c.send("MAIL FROM:<>\r\nRCPT TO:<nobody@desk.test>\r\n" + fmt.Sprintf("BDAT %d LAST\r\n", len(long)) + long)
-		for _, want := range []string{"250 ", "550 ", "502 "} {
+		for _, want := range []string{"250 ", "550 ", "503 "} {
 			c.want(want)
 		}
 		c.do("RSET", "250 ")
