@@ -105,6 +105,9 @@ func (g *conn) cut(p []byte, whole bool) int {
 	g.begins, g.command, g.batch, g.greets, g.ehlo = true, begins, false, false, false
 	if begins {
 		g.hear(p[:i])
+		if g.idles() { // all of it may have come in one read
+			g.last = &replyTooManyErrors
+		}
 	}
 	return i + 1
 }

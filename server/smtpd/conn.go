@@ -166,10 +166,16 @@ func (g *conn) overBudget() *reply {
 		return nil
 	case over(g.counts.received, g.o.MaxSessionBytes):
 		return &replyTooManyBytes
-	case !g.clock.transferring() && over(g.counts.junk, g.o.MaxJunk):
+	case g.idles():
 		return &replyTooManyErrors
 	}
 	return nil
+}
+
+// idles tells whether the client has said too much that leads to no mail. The lock
+// is held.
+func (g *conn) idles() bool {
+	return !g.trusted && !g.clock.transferring() && over(g.counts.junk, g.o.MaxJunk)
 }
 
 // endRead takes note of what a read brought.
@@ -257,12 +263,12 @@ func (g *conn) drain() {
 	}
 }
 
-// enter tells the guard what the session waits for from now on.
-func (g *conn) enter(p phase) {
+// enter tells the guard what the session waits for, and since when.
+func (g *conn) enter(p phase, since time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	g.clock.enter(p, now)
+	g.clock.enter(p, since)
 	g.counts.junk = 0
 	if g.waiting && g.state == stateOpen { // go-smtp reads a chunk while Data begins in its own goroutine
 		d, _ := g.clock.wait(now)

@@ -99,8 +99,8 @@ func (t *session) read(into *spool, r io.Reader, chunked bool) *reply {
 	case t.o.BareNewline == BareNewlineNormalize && t.guard.trusted:
 		check.newline = newlineNormalize
 	}
-	t.guard.enter(phase)
-	defer t.guard.enter(phaseCommand)
+	t.guard.enter(phase, time.Now())
+	defer func() { t.guard.enter(phaseCommand, time.Now()) }()
 	buf := t.srv.buffers.Get().(*[readSize]byte)
 	defer t.srv.buffers.Put(buf)
 	for {

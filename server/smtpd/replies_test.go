@@ -10,8 +10,8 @@ import (
 
 // heard sends text and returns what the server writes, each write as the first
 // words of its lines.
-func heard(t *testing.T, text string) (writes []string) {
-	w := newWorld(t, quick())
+func heard(t *testing.T, o Options, text string) (writes []string) {
+	w := newWorld(t, o)
 	c, err := w.l.dial(stranger)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestReplies(t *testing.T) {
 		{"MAIL\r\nMAIL\r\nMAIL\r\nMAIL\r\nNOOP\r\n", []string{"501 ", "501 ", "501 ", "501 ", "250 "}},
 	} {
 		bubble(t, func(t *testing.T) {
-			got := heard(t, "EHLO client.test\r\n"+tc.send)
+			got := heard(t, quick(), "EHLO client.test\r\n"+tc.send)
 			if len(got) < 2 || got[0] != "220 " || !strings.HasSuffix(got[1], "250-,250 ") {
 				t.Fatalf("begins with %q", got)
 			}
@@ -60,7 +60,9 @@ func TestReplies(t *testing.T) {
 func TestRepliesMany(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const n = 500
-		got := heard(t, "EHLO client.test\r\n"+strings.Repeat("RSET\r\n", n))
+		o := quick()
+		o.MaxJunk = -1
+		got := heard(t, o, "EHLO client.test\r\n"+strings.Repeat("RSET\r\n", n))
 		if said := strings.Count(fmt.Sprint(got[2:]), "250 "); said != n {
 			t.Errorf("%d replies of %d: %q", said, n, got)
 		}
@@ -72,10 +74,24 @@ func TestRepliesMany(t *testing.T) {
 	})
 }
 
+// What leads to no mail is counted also where it comes all at once.
+func TestRepliesJunk(t *testing.T) {
+	for _, command := range []string{"RSET\r\n", "NOOP\r\n", "VRFY x\r\n"} {
+		bubble(t, func(t *testing.T) {
+			o := quick()
+			o.MaxJunk = 50
+			got := strings.Join(heard(t, o, "EHLO client.test\r\n"+strings.Repeat(command, 500)), ",")
+			if n := strings.Count(got, ","); n < 50 || n > 60 || !strings.HasSuffix(got, ",421 ") {
+				t.Errorf("%q: %d lines: %s", command, n, got)
+			}
+		})
+	}
+}
+
 // The reply to a message by BDAT does not wait, whatever its chunk looks like.
 func TestRepliesChunk(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		got := heard(t, "EHLO client.test\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nBDAT 1\r\nxBDAT 6 LAST\r\nMAIL\r\nRSET\r\n")
+		got := heard(t, quick(), "EHLO client.test\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<help@desk.test>\r\nBDAT 1\r\nxBDAT 6 LAST\r\nMAIL\r\nRSET\r\n")
 		if got := got[2:]; !slices.Equal(got, []string{"250 ,250 ,250 ", "250 ", "250 "}) {
 			t.Errorf("%q", got)
 		}

@@ -1,6 +1,9 @@
 package smtpd
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // endOfText is what go-smtp finds where we have read the text ourselves.
 var endOfText = []byte(".\r\n")
@@ -10,6 +13,7 @@ var endOfText = []byte(".\r\n")
 // (trap S2). Read wants room for two octets.
 type text struct {
 	guard *conn
+	begun time.Time
 	dots  unstuffer
 	cr    bool // a CR is to be given to dots once more
 	ended bool
@@ -24,7 +28,7 @@ func (t *session) text(theirs io.Reader) (ours io.Reader, skip func()) {
 	if _, chunked := theirs.(*io.PipeReader); chunked {
 		return theirs, func() {}
 	}
-	x := &text{guard: t.guard, lost: !t.guard.holdsNothing()}
+	x := &text{guard: t.guard, begun: time.Now(), lost: !t.guard.holdsNothing()}
 	return x, x.skip
 }
 
@@ -64,8 +68,8 @@ func (x *text) skip() {
 	if x.ended {
 		return
 	}
-	x.guard.enter(phaseData)
-	defer x.guard.enter(phaseCommand)
+	x.guard.enter(phaseData, x.begun) // what is not wanted takes no longer than what is
+	defer func() { x.guard.enter(phaseCommand, time.Now()) }()
 	buf := x.guard.srv.buffers.Get().(*[readSize]byte)
 	defer x.guard.srv.buffers.Put(buf)
 	for {

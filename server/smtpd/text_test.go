@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,6 +234,39 @@ func TestLongLines(t *testing.T) {
 		c.want("500 5.5.2 the command is too long")
 		if got := c.line(); got != "closed" || len(w.desk.got()) != 0 {
 			t.Errorf("then %q, %+v", got, w.desk.got())
+		}
+	})
+}
+
+// A text that is refused is read to its end, but not for longer than one that is
+// wanted.
+func TestRefusedTextHasNoMoreTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := quick()
+		o.DataMax, o.DataIdle, o.DataMinRate, o.MaxLineBytes = 10*time.Minute, time.Minute, -1, 1000
+		w, c := open(t, o)
+		c.data()
+		begun := time.Now()
+		for range 16 { // eight minutes
+			c.send("x: y\r\n")
+			time.Sleep(30 * time.Second)
+		}
+		c.send(strings.Repeat("z", 2000) + "\r\n")
+		ended := make(chan time.Time, 1)
+		go func() {
+			for c.line() != "closed" {
+			}
+			ended <- time.Now()
+		}()
+		for len(ended) == 0 && time.Since(begun) < time.Hour {
+			c.send("x: y\r\n")
+			time.Sleep(30 * time.Second)
+		}
+		if took := (<-ended).Sub(begun); took < 10*time.Minute || took > 11*time.Minute {
+			t.Errorf("it ends after %v", took)
+		}
+		if got := w.desk.reasons(); !slices.Equal(got, []string{"data line-too-long"}) {
+			t.Errorf("desk has %v", got)
 		}
 	})
 }
