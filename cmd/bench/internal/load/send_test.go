@@ -122,8 +122,10 @@ func TestSendStopsAtTheFirstRefusal(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "451") {
 		t.Errorf("error = %v", err)
 	}
-	if r.Accepted != 7 {
-		t.Errorf("%d accepted, want 7", r.Accepted)
+	// The two other sessions may be stopped before they hear of their last mail,
+	// and none sends another one.
+	if r.Accepted < 5 || r.Accepted > 7 || s.mails.Load() > 7+3 {
+		t.Errorf("%d accepted of %d sent, want 7", r.Accepted, s.mails.Load())
 	}
 }
 
