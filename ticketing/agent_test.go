@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mxdesk/mxdesk/ticketing"
+	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
 var first = ticketing.Ref{Project: "support", IID: 1}
@@ -49,6 +50,74 @@ func TestAgentsChangeTickets(t *testing.T) {
 		t.Errorf("%d comments, want one for each change that was made", n)
 	}
 	w.checkIndex()
+}
+
+// remove removes an agent.
+func (w *world) remove(email string) error {
+	return w.db.Update(w.t.Context(), func(tx store.Tx) error {
+		_, err := ticketing.RemoveAgent(tx, email)
+		return err
+	})
+}
+
+func TestRemovedAgentsDoNothingMore(t *testing.T) {
+	w := newWorld(t)
+	w.receive(opening())
+	noa := ticketing.Agent{Email: "noa@corp.test", Name: "Noa"}
+	w.ok(w.CreateAgent(t.Context(), noa))
+	w.ok(w.Reply(t.Context(), first, "noa@corp.test", "Use water."))
+	if err := w.Assign(t.Context(), first, "", "noa@corp.test"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, email := range []string{" NOA@corp.test", "nobody@corp.test", ticketing.BotAddress} {
+			err := w.remove(email)
+			if want := email == " NOA@corp.test"; want != (err == nil) || !want && ticketing.KindOf(err) != ticketing.KindNotFound {
+				t.Errorf("remove %q: %v", email, err)
+			}
+		}
+		_, replyErr := w.Reply(t.Context(), first, "noa@corp.test", "Psst.")
+		_, agentErr := w.Agent(t.Context(), "noa@corp.test")
+		for i, err := range []error{replyErr, agentErr, w.Assign(t.Context(), first, "", "noa@corp.test"), w.remove("noa@corp.test")} {
+			if ticketing.AsError(err).Reason != "agent-not-found" {
+				t.Errorf("%d, of an agent who is gone: %v", i, err)
+			}
+		}
+		if as, err := w.Agents(t.Context()); err != nil || len(as) != 1 || as[0].Email != "mika@corp.test" {
+			t.Errorf("agents = %+v, %v", as, err)
+		}
+		if n, err := w.Assigned(t.Context(), "noa@corp.test"); err != nil || n != 1 {
+			t.Errorf("%d tickets assigned, %v", n, err)
+		}
+		w.sound()
+		w.ok(w.CreateAgent(t.Context(), noa)) // and comes back
+	}
+	th := w.thread("support#1")
+	if a := th.Entries[1].Author; a.Name != "Noa" || th.Assignee != "noa@corp.test" {
+		t.Errorf("the past has changed: %+v, assigned to %s", a, th.Assignee)
+	}
+	w.ok(w.Reply(t.Context(), first, "noa@corp.test", "Here again."))
+	if err := w.SetState(t.Context(), first, "", ticketing.StateClosed); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Assigned(t.Context(), "noa@corp.test"); err != nil || n != 0 {
+		t.Errorf("%d tickets that are not closed, %v", n, err)
+	}
+	w.checkIndex()
+}
+
+// Who was an agent writes as anybody does.
+func TestMailOfARemovedAgentIsACustomers(t *testing.T) {
+	w := newWorld(t)
+	w.ok(w.CreateAgent(t.Context(), ticketing.Agent{Email: "noa@corp.test"}))
+	if err := w.remove("noa@corp.test"); err != nil {
+		t.Fatal(err)
+	}
+	out := w.receive(mailing{from: "noa@corp.test", subject: "Help", text: "x", id: "1@corp.test", aligned: true})
+	th := w.thread(out.Ticket)
+	if c := th.Entries[0]; c.FromAgent || c.Kind != ticketing.CommentPublic || th.Requester.Address != "noa@corp.test" {
+		t.Errorf("ticket = %+v, comment %+v", th.Ticket, c)
+	}
 }
 
 func TestLists(t *testing.T) {

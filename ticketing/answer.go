@@ -137,7 +137,7 @@ func (d *Desk) Assign(ctx context.Context, ref Ref, as, to string) error {
 			e.ticket.Assignee = ""
 			return system(e.tx, e.ticket, e.now, "%s removed the assignee", e.agent.Name)
 		}
-		a, err := agentByEmail(e.tx, to)
+		a, err := FindAgent(e.tx, to)
 		if err != nil {
 			return err
 		}

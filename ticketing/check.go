@@ -146,6 +146,15 @@ func (c *Checking) Needs(k, other store.Key) error {
 	return err
 }
 
+// OfAgent tells that the row at k is wrong unless there is the agent.
+func (c *Checking) OfAgent(k store.Key, email string) error {
+	a, err := lookup[Agent](c, k, agentKey(email))
+	if err == nil && a != nil && !a.answers() {
+		c.Bad(k, "belongs to %s, who is no agent", email)
+	}
+	return err
+}
+
 // refs are the rows of an index that say nothing beyond their keys.
 func refRows(keys ...store.Key) []store.Item {
 	rows := make([]store.Item, len(keys))

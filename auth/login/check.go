@@ -2,6 +2,7 @@ package login
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -28,7 +29,7 @@ func (k grants) check(c *ticketing.Checking, row ticketing.Row) error {
 		c.Bad(row.Key, "does not end in a hash")
 		return nil
 	}
-	return c.Owns(row.Key, store.Item{Key: k.byAgent(g.Agent, h), Value: ref})
+	return errors.Join(c.Owns(row.Key, store.Item{Key: k.byAgent(g.Agent, h), Value: ref}), c.OfAgent(row.Key, g.Agent))
 }
 
 // source is the grant that a row of the index by agent finds.

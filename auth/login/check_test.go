@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,5 +51,14 @@ func TestRules(t *testing.T) {
 			t.Errorf("nobody minds %v", k)
 		}
 		change(func(tx store.Tx) error { return tx.Delete(k) })
+	}
+	if err := w.db.Update(t.Context(), func(tx store.Tx) error { // and leaves the sessions
+		_, err := ticketing.RemoveAgent(tx, "ken@corp.test")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if what := w.wrong(); len(what) == 0 || !strings.Contains(what[0], "belongs to ken@corp.test, who is no agent") {
+		t.Errorf("sessions of nobody: %q", what)
 	}
 }

@@ -135,3 +135,21 @@ func (k grants) of(r store.Reader, email string) ([]owned, error) {
 	slices.SortFunc(out, func(a, b owned) int { return a.Until.Compare(b.Until) })
 	return out, nil
 }
+
+// end removes all grants of an agent, and returns how many there were that had
+// not ended by themselves.
+func (k grants) end(tx store.Tx, email string, now time.Time) (n int, err error) {
+	all, err := k.of(tx, email)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range all {
+		if now.Before(o.Until) {
+			n++
+		}
+		if err := k.remove(tx, o.hash, o.grant); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}

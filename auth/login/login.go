@@ -52,14 +52,13 @@ func New(db *store.DB, desk *ticketing.Desk, o Options) *Login {
 // of more than a handful of unspent links stops working. An unknown agent is a
 // KindNotFound.
 func (l *Login) Link(ctx context.Context, email string) (string, error) {
-	a, err := l.desk.Agent(ctx, email)
-	if err != nil {
-		return "", err
-	}
-	token := rand.Text()
-	g := grant{Agent: a.Email, Until: l.now().Add(LinkTime)}
-	err = l.update(ctx, func(tx store.Tx) error {
-		return links.add(tx, digest(token), g, l.now())
+	token, now := rand.Text(), l.now()
+	err := l.update(ctx, func(tx store.Tx) error {
+		a, err := ticketing.FindAgent(tx, email)
+		if err != nil {
+			return err
+		}
+		return links.add(tx, digest(token), grant{Agent: a.Email, Until: now.Add(LinkTime)}, now)
 	})
 	if err != nil {
 		return "", err
@@ -146,6 +145,38 @@ func (l *Login) End(ctx context.Context, session string) error {
 		}
 		return sessions.remove(tx, digest(session), *g)
 	})
+}
+
+// Ended is how many links and sessions were ended before their time.
+type Ended struct{ Links, Sessions int }
+
+// SignOut ends all sessions of an agent, and unspent links with them. An unknown
+// agent is a KindNotFound.
+func (l *Login) SignOut(ctx context.Context, email string) (ended Ended, err error) {
+	return l.end(ctx, func(tx store.Tx) (*ticketing.Agent, error) { return ticketing.FindAgent(tx, email) })
+}
+
+// Remove is [ticketing.RemoveAgent] and SignOut in one transaction: an agent of
+// the same address who comes later finds no session of the one before.
+func (l *Login) Remove(ctx context.Context, email string) (ended Ended, err error) {
+	return l.end(ctx, func(tx store.Tx) (*ticketing.Agent, error) { return ticketing.RemoveAgent(tx, email) })
+}
+
+// end ends what the agent has that whom returns.
+func (l *Login) end(ctx context.Context, whom func(store.Tx) (*ticketing.Agent, error)) (ended Ended, err error) {
+	now := l.now()
+	err = l.update(ctx, func(tx store.Tx) error {
+		a, err := whom(tx)
+		if err != nil {
+			return err
+		}
+		if ended.Links, err = links.end(tx, a.Email, now); err != nil {
+			return err
+		}
+		ended.Sessions, err = sessions.end(tx, a.Email, now)
+		return err
+	})
+	return ended, err
 }
 
 func (l *Login) now() time.Time { return l.o.Now().UTC().Round(0) }

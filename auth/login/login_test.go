@@ -21,9 +21,10 @@ const url = "https://desk.test"
 // world is a sign-in with the agents Mika and Ken and a clock to turn.
 type world struct {
 	*login.Login
-	t   *testing.T
-	db  *store.DB
-	now time.Time
+	t    *testing.T
+	db   *store.DB
+	desk *ticketing.Desk
+	now  time.Time
 }
 
 func newWorld(t *testing.T) *world {
@@ -32,16 +33,16 @@ func newWorld(t *testing.T) *world {
 	clock := func() time.Time { return w.now }
 	w.db = store.Open(memdb.New(memdb.Options{}), store.Options{RunTwice: true})
 	t.Cleanup(func() { w.db.Close(context.Background()) })
-	desk := ticketing.New(w.db, ticketing.Options{Now: clock})
-	if _, err := desk.Migrate(t.Context()); err != nil {
+	w.desk = ticketing.New(w.db, ticketing.Options{Now: clock})
+	if _, err := w.desk.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"mika", "ken"} {
-		if _, err := desk.CreateAgent(t.Context(), ticketing.Agent{Email: name + "@corp.test", Name: name}); err != nil {
+		if _, err := w.desk.CreateAgent(t.Context(), ticketing.Agent{Email: name + "@corp.test", Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Login = login.New(w.db, desk, login.Options{Now: clock, PublicURL: url + "/"})
+	w.Login = login.New(w.db, w.desk, login.Options{Now: clock, PublicURL: url + "/"})
 	return w
 }
 
@@ -235,6 +236,108 @@ func TestManyLinks(t *testing.T) {
 	w.denied(err, "bad-link")
 	if _, _, err := w.Redeem(t.Context(), tokens[1]); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSignOut(t *testing.T) {
+	w := newWorld(t)
+	kens := w.signIn("ken@corp.test")
+	mikas := []string{w.signIn("mika@corp.test"), w.signIn("mika@corp.test")}
+	w.now = w.now.Add(login.SessionTime - time.Hour)
+	w.alive(kens, "ken@corp.test")
+	w.alive(mikas[0], "mika@corp.test")
+	w.now = w.now.Add(2 * time.Hour) // the second one has ended by itself
+	token := w.token("mika@corp.test")
+	ended, err := w.SignOut(t.Context(), "MIKA@corp.test")
+	if want := (login.Ended{Links: 1, Sessions: 1}); err != nil || ended != want {
+		t.Errorf("SignOut = %+v, %v; want %+v", ended, err, want)
+	}
+	for _, s := range mikas {
+		_, err := w.Session(t.Context(), s)
+		w.denied(err, "signed-out")
+	}
+	_, _, err = w.Redeem(t.Context(), token)
+	w.denied(err, "bad-link")
+	w.alive(kens, "ken@corp.test")
+	w.alive(w.signIn("mika@corp.test"), "mika@corp.test") // they may come back
+	if what := w.wrong(); len(what) > 0 {
+		t.Errorf("%q", what)
+	}
+	if _, err := w.SignOut(t.Context(), "nobody@corp.test"); ticketing.KindOf(err) != ticketing.KindNotFound {
+		t.Errorf("nobody is signed out: %v", err)
+	}
+}
+
+// An agent who was removed and comes back gets nothing of what there was before.
+func TestRemove(t *testing.T) {
+	w := newWorld(t)
+	session, token, kens := w.signIn("mika@corp.test"), w.token("mika@corp.test"), w.signIn("ken@corp.test")
+	ended, err := w.Remove(t.Context(), "mika@corp.test")
+	if want := (login.Ended{Links: 1, Sessions: 1}); err != nil || ended != want {
+		t.Errorf("Remove = %+v, %v; want %+v", ended, err, want)
+	}
+	for range 2 {
+		_, err := w.Session(t.Context(), session)
+		w.denied(err, "signed-out")
+		_, _, err = w.Redeem(t.Context(), token)
+		w.denied(err, "bad-link")
+		if what := w.wrong(); len(what) > 0 {
+			t.Errorf("%q", what)
+		}
+		w.desk.CreateAgent(t.Context(), ticketing.Agent{Email: "mika@corp.test"})
+	}
+	w.alive(w.signIn("mika@corp.test"), "mika@corp.test")
+	w.alive(kens, "ken@corp.test")
+	for range 2 {
+		_, err = w.Remove(t.Context(), "ken@corp.test")
+	}
+	if ticketing.KindOf(err) != ticketing.KindNotFound {
+		t.Errorf("removed twice: %v", err)
+	}
+	if link, err := w.Link(t.Context(), "ken@corp.test"); ticketing.KindOf(err) != ticketing.KindNotFound {
+		t.Errorf("Link = %q, %v; want not found", link, err)
+	}
+}
+
+// A removal that is refused signs nobody out.
+func TestTheOnlyAdminStays(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.desk.CreateAgent(t.Context(), ticketing.Agent{Email: "root@corp.test", Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	session := w.signIn("root@corp.test")
+	if _, err := w.Remove(t.Context(), "root@corp.test"); ticketing.AsError(err).Reason != "last-admin" {
+		t.Errorf("Remove = %v", err)
+	}
+	w.alive(session, "root@corp.test")
+	if _, err := w.desk.CreateAgent(t.Context(), ticketing.Agent{Email: "second@corp.test", Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Remove(t.Context(), "root@corp.test"); err != nil {
+		t.Error(err)
+	}
+	if a, err := w.desk.Admin(t.Context()); err != nil || a.Email != "second@corp.test" {
+		t.Errorf("admin = %+v, %v", a, err)
+	}
+}
+
+// Links that are asked for while the agent is removed do not outlive them.
+func TestRemoveAmongLinks(t *testing.T) {
+	w := newWorld(t)
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			if i == 20 {
+				w.Remove(t.Context(), "mika@corp.test")
+			}
+			if link, err := w.Link(t.Context(), "mika@corp.test"); err == nil {
+				w.Redeem(t.Context(), link[strings.LastIndexByte(link, '/')+1:])
+			}
+		})
+	}
+	all.Wait()
+	if rows := w.rows(); rows != "" {
+		t.Errorf("left of the agent who is gone:\n%s", rows)
 	}
 }
 

@@ -42,6 +42,8 @@ var wrongValues = map[string]struct{ senseless, absent []string }{
 	"dkim dns":       {[]string{"../x"}, []string{"other.test"}},
 	"agent add":      {[]string{"nobody"}, []string{"admin@localhost"}},
 	"agent link":     {nil, []string{"nobody@corp.test"}},
+	"agent sign-out": {nil, []string{"nobody@corp.test", "support-bot"}},
+	"agent remove":   {nil, []string{"nobody@corp.test", "admin@localhost"}},
 	"queue list":     {[]string{"--state=lost", "--limit=-1", "--limit=x"}, nil},
 	"queue show":     {nil, []string{"none"}},
 	"held list":      {[]string{"--limit=-1", "--limit=x"}, nil},

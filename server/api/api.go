@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mxdesk/mxdesk/auth/keyring"
+	"github.com/mxdesk/mxdesk/auth/login"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -45,9 +46,14 @@ type Body interface {
 	FullText(ctx context.Context, c *ticketing.Comment) (body, quoted string, err error)
 }
 
-// SignIn makes a one-time sign-in link for an agent.
+// SignIn lets agents in and out.
 type SignIn interface {
+	// Link makes a one-time sign-in link.
 	Link(ctx context.Context, email string) (string, error)
+	// SignOut ends all sessions and links of an agent.
+	SignOut(ctx context.Context, email string) (login.Ended, error)
+	// Remove is SignOut of an agent who does not come back.
+	Remove(ctx context.Context, email string) (login.Ended, error)
 }
 
 // Options are the parts that the API drives.
@@ -102,6 +108,8 @@ func Handler(o Options) http.Handler {
 	handle(mux, a, "agent.add", a.agentAdd)
 	handle(mux, a, "agent.list", a.agentList)
 	handle(mux, a, "agent.link", a.agentLink)
+	handle(mux, a, "agent.signout", a.agentSignOut)
+	handle(mux, a, "agent.remove", a.agentRemove)
 	handle(mux, a, "queue.list", a.queueList)
 	handle(mux, a, "queue.show", a.queueShow)
 	handle(mux, a, "held.list", a.heldList)

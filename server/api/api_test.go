@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mxdesk/mxdesk/auth/login"
 	"github.com/mxdesk/mxdesk/ticketing"
 	"github.com/mxdesk/mxdesk/ticketing/store"
 	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
@@ -37,6 +38,16 @@ func (o *office) Link(_ context.Context, email string) (string, error) {
 		return "", &ticketing.Error{Kind: ticketing.KindNotFound, Reason: "agent-not-found", Message: "there is no such agent"}
 	}
 	return "http://desk.test/signin/x", nil
+}
+
+func (o *office) SignOut(ctx context.Context, email string) (login.Ended, error) {
+	_, err := o.desk.Agent(ctx, email)
+	return login.Ended{Sessions: 2}, err
+}
+
+func (o *office) Remove(ctx context.Context, email string) (login.Ended, error) {
+	_, err := o.desk.Agent(ctx, email)
+	return login.Ended{Sessions: 1, Links: 1}, err
 }
 
 func (o *office) Release(ctx context.Context, name string) (ticketing.Outcome, error) {
@@ -171,6 +182,10 @@ func TestEveryCall(t *testing.T) {
 		{"dkim.rotate", `{"domain":"other.test"}`, 404, 1, "reason", "keys-not-found"},
 		{"agent.link", `{}`, 200, 1, "agent", "mika@corp.test"},
 		{"agent.link", `{"name":"nobody@corp.test"}`, 404, 1, "reason", "agent-not-found"},
+		{"agent.signout", `{"name":" Mika@corp.test"}`, 200, 1, "message", "mika@corp.test is signed out: 2 sessions ended"},
+		{"agent.signout", `{"name":"nobody@corp.test"}`, 404, 1, "reason", "agent-not-found"},
+		{"agent.remove", `{"name":"mika@corp.test"}`, 200, 1, "message", "agent mika@corp.test removed: 1 session ended, 1 sign-in link void"},
+		{"agent.remove", `{"name":"nobody@corp.test"}`, 404, 1, "reason", "agent-not-found"},
 		{"queue.list", `{}`, 200, 1, "kind", "thank_you"},
 		{"queue.list", `{"state":"failed"}`, 200, 0, "", nil},
 		{"queue.list", `{"state":"lost"}`, 422, 1, "reason", "bad-state"},

@@ -165,37 +165,6 @@ func (a *api) domainList(ctx context.Context, _ struct{}) ([]Domain, error) {
 	return out, err
 }
 
-// Agent is one line of the agent list.
-type Agent struct {
-	Email string `json:"email"`
-	Name  string `json:"name"`
-	Admin bool   `json:"admin"`
-}
-
-// AgentRequest describes an agent to be made.
-type AgentRequest struct {
-	Email string `json:"email"`
-	Name  string `json:"name,omitempty"`
-	Admin bool   `json:"admin,omitempty"`
-}
-
-func (a *api) agentAdd(ctx context.Context, req AgentRequest) ([]Done, error) {
-	g, err := a.Desk.CreateAgent(ctx, ticketing.Agent{Email: req.Email, Name: req.Name, Admin: req.Admin})
-	if err != nil {
-		return nil, err
-	}
-	return []Done{{Message: "agent " + g.Email + " added"}}, nil
-}
-
-func (a *api) agentList(ctx context.Context, _ struct{}) ([]Agent, error) {
-	as, err := a.Desk.Agents(ctx)
-	out := make([]Agent, len(as))
-	for i, g := range as {
-		out[i] = Agent{Email: g.Email, Name: g.Name, Admin: g.Admin}
-	}
-	return out, err
-}
-
 // Record is a DNS record that a served domain wants published.
 type Record struct {
 	Domain string `json:"domain"`
@@ -228,23 +197,4 @@ func (a *api) records(ctx context.Context, domain string) ([]Record, error) {
 		out = append(out, Record{Domain: domain, Name: k.Name(), Type: "TXT", Value: k.Record})
 	}
 	return out, nil
-}
-
-// Link is a one-time sign-in link.
-type Link struct {
-	Agent string `json:"agent"`
-	Link  string `json:"link"`
-}
-
-func (a *api) agentLink(ctx context.Context, req NameRequest) ([]Link, error) {
-	email := req.Name
-	if email == "" {
-		admin, err := a.Desk.Admin(ctx)
-		if err != nil {
-			return nil, err
-		}
-		email = admin.Email
-	}
-	link, err := a.SignIn.Link(ctx, email)
-	return []Link{{Agent: email, Link: link}}, err
 }

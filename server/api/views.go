@@ -147,6 +147,7 @@ type Done struct {
 	Project string `json:"project,omitempty"`
 	Alias   string `json:"alias,omitempty"`
 	Domain  string `json:"domain,omitempty"`
+	Agent   string `json:"agent,omitempty"`
 	Message string `json:"message"`
 }
 
