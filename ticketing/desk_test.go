@@ -31,8 +31,17 @@ func newWorld(t *testing.T) *world { return newWorldWith(t, ticketing.PolicyInhe
 // newWorldWith makes a world whose server has a policy.
 func newWorldWith(t *testing.T, p ticketing.Policy) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), engine: memdb.New(memdb.Options{})}
-	w.db = store.Open(w.engine, store.Options{RunTwice: true})
+	engine := memdb.New(memdb.Options{})
+	w := newWorldOn(t, engine, p)
+	w.engine = engine
+	return w
+}
+
+// newWorldOn makes a world on an engine.
+func newWorldOn(t *testing.T, engine store.Engine, p ticketing.Policy) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	w.db = store.Open(engine, store.Options{RunTwice: true})
 	t.Cleanup(func() { w.db.Close(context.Background()) })
 	w.Desk = ticketing.New(w.db, ticketing.Options{
 		Policy: p, HashBody: hashText,

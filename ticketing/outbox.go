@@ -35,8 +35,13 @@ func saveOutgoing(tx store.Tx, before, o *Outgoing) error {
 }
 
 func (o *Outgoing) addAttempt(a Attempt) {
-	a.Host, a.TLS, a.Text = oneLine(clip(a.Host, 300), 300), clip(a.TLS, 50), oneLine(clip(a.Text, 500), 500)
 	o.Tries++
+	o.note(a)
+}
+
+// note adds to the history what was no attempt of ours.
+func (o *Outgoing) note(a Attempt) {
+	a.Host, a.TLS, a.Text = oneLine(clip(a.Host, 300), 300), clip(a.TLS, 50), oneLine(clip(a.Text, 500), 500)
 	o.Attempts = append(o.Attempts, a)
 	if n := len(o.Attempts); n > MaxAttempts {
 		o.Attempts = slices.Clone(o.Attempts[n-MaxAttempts:])
@@ -121,9 +126,19 @@ func (d *Desk) takeText(ctx context.Context, o *Outgoing, c *Comment, owner stri
 	return true
 }
 
+// dueIDs lists the copies that are due at now, the longest due first; limit 0 =
+// all.
 func dueIDs(r store.Reader, now time.Time, limit int) ([]string, error) {
+	return dueRange(r, store.Range{Start: store.Prefix("out.due").Start, End: outgoingDueKey(now.Add(time.Microsecond), "")}, limit)
+}
+
+// waitingIDs lists the copies that are not final, whenever they are due.
+func waitingIDs(r store.Reader, limit int) ([]string, error) {
+	return dueRange(r, store.Prefix("out.due"), limit)
+}
+
+func dueRange(r store.Reader, rg store.Range, limit int) ([]string, error) {
 	var ids []string
-	rg := store.Range{Start: store.Prefix("out.due").Start, End: outgoingDueKey(now.Add(time.Microsecond), "")}
 	for it, err := range r.Scan(rg, false) {
 		if err != nil {
 			return nil, err
@@ -144,7 +159,7 @@ func dueIDs(r store.Reader, now time.Time, limit int) ([]string, error) {
 func (d *Desk) ReleaseClaims(ctx context.Context) error {
 	now := d.now()
 	ids, err := view(ctx, d, func(r store.Reader) ([]string, error) {
-		return dueIDs(r, now.Add(1000*time.Hour), 0)
+		return waitingIDs(r, 0)
 	})
 	if err != nil {
 		return err
@@ -256,21 +271,8 @@ func (d *Desk) Record(ctx context.Context, id, owner string, a Attempt, state De
 		if err := saveOutgoing(tx, &before, o); err != nil || state != DeliveryFailed {
 			return err
 		}
-		return noteFailure(tx, o, a, now)
+		return noteOnTicket(tx, o, now, "The mail to %s could not be delivered: %s", o.Recipient.Address, a.Text)
 	})
-}
-
-func noteFailure(tx store.Tx, o *Outgoing, a Attempt, now time.Time) error {
-	t, err := load[Ticket](tx, ticketKey(o.Project, o.Ticket))
-	if err != nil {
-		return err
-	}
-	before := *t
-	if err := system(tx, t, now, "The mail to %s could not be delivered: %s", o.Recipient.Address, a.Text); err != nil {
-		return err
-	}
-	t.UpdatedAt = now
-	return saveTicket(tx, &before, t)
 }
 
 // NextDue is the time at which the earliest copy is due, zero if none is.
@@ -297,7 +299,7 @@ func (d *Desk) NextDue(ctx context.Context) (time.Time, error) {
 // none. Of more than maxDepth the first due are looked at.
 func (d *Desk) Oldest(ctx context.Context) (time.Time, error) {
 	return view(ctx, d, func(r store.Reader) (time.Time, error) {
-		ids, err := dueIDs(r, d.now().Add(1000*time.Hour), maxDepth)
+		ids, err := waitingIDs(r, maxDepth)
 		if err != nil || len(ids) == 0 {
 			return time.Time{}, err
 		}

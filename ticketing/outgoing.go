@@ -35,7 +35,7 @@ const (
 	DeliveryFailed    DeliveryState = "failed"    // the next hop refused it, or time ran out
 	DeliveryCaptured  DeliveryState = "captured"  // kept, never sent: no relay is configured
 	DeliveryBounced   DeliveryState = "bounced"   // delivered, and a report came back
-	DeliveryCancelled DeliveryState = "cancelled"
+	DeliveryCancelled DeliveryState = "cancelled" // an operator ended it
 )
 
 // ParseDeliveryState reads a state's name.

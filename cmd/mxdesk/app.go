@@ -263,7 +263,7 @@ func (a *App) serveHTTP(ctx context.Context) error {
 	whole := deskStore(a.cfg, a.db, a.badger)
 	whole.Now, whole.Done, whole.Log = a.parts.Now, ctx.Done(), a.log
 	admin := api.Handler(api.Options{
-		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Store: whole, Ready: a.ready, Log: a.log, Hostname: a.cfg.Hostname,
+		Desk: a.Desk, Keys: a.keys, Release: a.intake, Body: fullText{a.Desk}, SignIn: a.login, Queue: a.metrics.Queue, Store: whole, Ready: a.ready, Log: a.log, Hostname: a.cfg.Hostname,
 	})
 	l, err := a.parts.Admin(filepath.Join(a.cfg.Data, "run"))
 	if err != nil {

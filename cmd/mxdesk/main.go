@@ -74,7 +74,7 @@ type commands struct {
 	Domain  DomainCmd  `cmd:"" help:"Add, remove and list the domains that are served."`
 	DKIM    DKIMCmd    `cmd:"" name:"dkim" help:"Make, list, change and publish the DKIM keys of domains."`
 	Agent   AgentCmd   `cmd:"" help:"Add, list and remove agents, and sign them in and out."`
-	Queue   QueueCmd   `cmd:"" help:"List and show outgoing mail."`
+	Queue   QueueCmd   `cmd:"" help:"List, show, retry and cancel outgoing mail."`
 	Held    HeldCmd    `cmd:"" help:"List, release and delete held mail."`
 	Trace   TraceCmd   `cmd:"" help:"Tell what happened to a mail."`
 	Verify  VerifyCmd  `cmd:"" help:"Check SPF, DKIM, ARC and DMARC of messages in files."`

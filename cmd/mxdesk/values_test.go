@@ -46,6 +46,8 @@ var wrongValues = map[string]struct{ senseless, absent []string }{
 	"agent remove":   {nil, []string{"nobody@corp.test", "admin@localhost"}},
 	"queue list":     {[]string{"--state=lost", "--limit=-1", "--limit=x"}, nil},
 	"queue show":     {nil, []string{"none"}},
+	"queue retry":    {[]string{"", "x --all", "x --to=desk.test", "--all --to=desk.test", "--to=<>"}, []string{"none"}},
+	"queue cancel":   {[]string{"", "x --to=desk.test", "--to=<>", "--all"}, []string{"none"}},
 	"held list":      {[]string{"--limit=-1", "--limit=x"}, nil},
 	"held show":      {nil, []string{"none"}},
 	"held release":   {nil, []string{"none"}},

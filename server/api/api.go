@@ -15,6 +15,7 @@ import (
 
 	"github.com/mxdesk/mxdesk/auth/keyring"
 	"github.com/mxdesk/mxdesk/auth/login"
+	"github.com/mxdesk/mxdesk/metrics"
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
@@ -63,6 +64,7 @@ type Options struct {
 	Release  Releaser
 	Body     Body
 	SignIn   SignIn
+	Queue    *metrics.Queue              // nil: nothing is counted
 	Store    *Store                      // nil: no calls on the store as a whole
 	Ready    func(context.Context) error // nil when mail is taken
 	Log      *slog.Logger
@@ -112,6 +114,8 @@ func Handler(o Options) http.Handler {
 	handle(mux, a, "agent.remove", a.agentRemove)
 	handle(mux, a, "queue.list", a.queueList)
 	handle(mux, a, "queue.show", a.queueShow)
+	handle(mux, a, "queue.retry", a.queueRetry)
+	handle(mux, a, "queue.cancel", a.queueCancel)
 	handle(mux, a, "held.list", a.heldList)
 	handle(mux, a, "held.show", a.heldShow)
 	handle(mux, a, "held.release", a.heldRelease)

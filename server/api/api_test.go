@@ -190,6 +190,13 @@ func TestEveryCall(t *testing.T) {
 		{"queue.list", `{"state":"failed"}`, 200, 0, "", nil},
 		{"queue.list", `{"state":"lost"}`, 422, 1, "reason", "bad-state"},
 		{"queue.show", `{"name":"nothing"}`, 404, 1, "reason", "outgoing-message-not-found"},
+		{"queue.retry", `{"all":true}`, 200, 0, "", nil}, // it is due
+		{"queue.retry", `{"to":"elsewhere.test"}`, 200, 0, "", nil},
+		{"queue.retry", `{"ids":["nothing","nor this"]}`, 200, 2, "reason", "outgoing-message-not-found"},
+		{"queue.retry", `{}`, 422, 1, "reason", "bad-selection"},
+		{"queue.cancel", `{"to":"customer.test"}`, 200, 1, "state", "cancelled"},
+		{"queue.cancel", `{"to":"customer.test","all":true}`, 422, 1, "reason", "bad-selection"},
+		{"queue.cancel", `{"ids":["nothing"]}`, 200, 1, "done", false},
 		{"held.list", `{}`, 200, 1, "name", "t2.1"},
 		{"held.release", `{"name":"t2.1"}`, 200, 1, "ticket", "support#2"},
 		{"held.release", `{"name":"t9.1"}`, 404, 1, "reason", "held-mail-not-found"},

@@ -9,30 +9,9 @@ import (
 	"github.com/mxdesk/mxdesk/ticketing"
 )
 
-func (a *api) queueList(ctx context.Context, req NameRequest) ([]Outgoing, error) {
-	var state ticketing.DeliveryState
-	if req.State != "" {
-		var err error
-		if state, err = ticketing.ParseDeliveryState(req.State); err != nil {
-			return nil, err
-		}
-	}
-	os, err := a.Desk.Outgoing(ctx, state, req.Limit)
-	out := make([]Outgoing, len(os))
-	for i, o := range os {
-		out[i] = outgoingView(o)
-	}
-	return out, err
-}
-
 // RawMessage is the bytes of a mail.
 type RawMessage struct {
 	Raw []byte `json:"raw"`
-}
-
-func (a *api) queueShow(ctx context.Context, req NameRequest) ([]RawMessage, error) {
-	raw, err := a.Desk.RawOutgoing(ctx, req.Name)
-	return []RawMessage{{Raw: raw}}, err
 }
 
 func (a *api) heldList(ctx context.Context, req NameRequest) ([]Held, error) {
