@@ -46,11 +46,6 @@ type Outbox interface {
 	// Wake returns a channel that is signalled, or closed, when copies may have
 	// been added. It is asked for anew before each look at what is due.
 	Wake() <-chan struct{}
-	// Depth counts the copies that are not final, by state.
-	Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error)
-	// Oldest is when the oldest copy that is not final was made. Zero if there
-	// is none.
-	Oldest(ctx context.Context) (time.Time, error)
 }
 
 // Renderer makes the bytes of a copy: composed, signed, in canonical CRLF form.
@@ -177,7 +172,6 @@ func (q *Queue) Run(ctx context.Context) error {
 	work, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	defer interrupt()
 	q.work = work
-	q.couriers.Go(func() { q.watchDepth(ctx) })
 	q.schedule(ctx)
 	timer := time.AfterFunc(q.o.Drain, interrupt)
 	defer timer.Stop()

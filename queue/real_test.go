@@ -127,15 +127,10 @@ func TestMetrics(t *testing.T) {
 		}}
 		w.net.Put("192.0.2.1:25", mx)
 		w.add("a@one.test", "nobody@one.test", "b@two.test")
-		begun := time.Now()
 		w.start("mx", nil)
 		time.Sleep(20 * time.Second)
 		w.stop()
-		due, err := w.box.NextDue(t.Context())
-		if err != nil || !due.After(begun.Add(20*time.Second)) {
-			t.Fatalf("next due %v, %v", due, err)
-		}
-		want := fmt.Sprintf(`
+		want := `
 # HELP mxdesk_queue_attempts_total Attempts to hand a copy to the next hop, by the state they led to.
 # TYPE mxdesk_queue_attempts_total counter
 mxdesk_queue_attempts_total{result="deferred",tls="none"} 1
@@ -148,20 +143,9 @@ mxdesk_queue_claims_total{result="taken"} 3
 # TYPE mxdesk_queue_deliveries_total counter
 mxdesk_queue_deliveries_total{result="delivered"} 1
 mxdesk_queue_deliveries_total{result="failed"} 1
-# HELP mxdesk_queue_depth Outgoing copies by state.
-# TYPE mxdesk_queue_depth gauge
-mxdesk_queue_depth{state="deferred"} 1
-mxdesk_queue_depth{state="pending"} 0
-# HELP mxdesk_queue_next_due_timestamp_seconds When the next attempt for a waiting copy is due; 0 if none waits.
-# TYPE mxdesk_queue_next_due_timestamp_seconds gauge
-mxdesk_queue_next_due_timestamp_seconds %g
-# HELP mxdesk_queue_oldest_timestamp_seconds When the oldest waiting copy was made; 0 if none waits.
-# TYPE mxdesk_queue_oldest_timestamp_seconds gauge
-mxdesk_queue_oldest_timestamp_seconds %g
-`, float64(due.UnixMilli())/1000, float64(begun.UnixMilli())/1000)
+`
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mxdesk_queue_attempts_total",
-			"mxdesk_queue_claims_total", "mxdesk_queue_deliveries_total", "mxdesk_queue_depth",
-			"mxdesk_queue_next_due_timestamp_seconds", "mxdesk_queue_oldest_timestamp_seconds"); err != nil {
+			"mxdesk_queue_claims_total", "mxdesk_queue_deliveries_total"); err != nil {
 			t.Error(err)
 		}
 	})

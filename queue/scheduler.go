@@ -9,13 +9,12 @@ import (
 
 // Pace of the scheduler.
 const (
-	claimBatch    = 100         // copies taken by one claim
-	pollInterval  = time.Minute // longest sleep: other nodes do not wake us
-	minPause      = time.Second // sleep after a claim that found nothing
-	wakeDelay     = 10 * time.Millisecond
-	storeRetry    = 5 * time.Second  // sleep after an error of the store
-	depthInterval = 15 * time.Second // of the gauges
-	storeTimeout  = 30 * time.Second // of one call
+	claimBatch   = 100         // copies taken by one claim
+	pollInterval = time.Minute // longest sleep: other nodes do not wake us
+	minPause     = time.Second // sleep after a claim that found nothing
+	wakeDelay    = 10 * time.Millisecond
+	storeRetry   = 5 * time.Second  // sleep after an error of the store
+	storeTimeout = 30 * time.Second // of one call
 )
 
 // claimed is a copy that is leased to us.
@@ -120,39 +119,5 @@ func (q *Queue) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}
 		case <-ctx.Done():
 		case <-timer.C:
 		}
-	}
-}
-
-// watchDepth keeps the gauges of what waits, until ctx ends.
-func (q *Queue) watchDepth(ctx context.Context) {
-	if q.o.Metrics == nil {
-		return
-	}
-	ticker := time.NewTicker(depthInterval)
-	defer ticker.Stop()
-	for {
-		q.measure(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// measure sets the gauges. One that cannot be had keeps its value.
-func (q *Queue) measure(ctx context.Context) {
-	call, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	if depth, err := q.box.Depth(call); err == nil {
-		q.o.Metrics.Depth(string(ticketing.DeliveryPending), depth[ticketing.DeliveryPending])
-		q.o.Metrics.Depth(string(ticketing.DeliveryDeferred), depth[ticketing.DeliveryDeferred])
-	}
-	due, err := q.box.NextDue(call)
-	if err != nil {
-		return
-	}
-	if oldest, err := q.box.Oldest(call); err == nil {
-		q.o.Metrics.Waiting(due, oldest)
 	}
 }

@@ -79,6 +79,8 @@ type App struct {
 	https    []*http.Server
 	draining atomic.Bool
 
+	measuring sync.Mutex // one scrape at a time looks at the queue
+
 	stopWork    context.CancelFunc // ends the background work
 	stopJournal context.CancelFunc // ends the journal of refusals, after the last session
 	work        sync.WaitGroup     // background work and listeners

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -27,6 +28,9 @@ func (a *App) scraped() prometheus.Gatherer {
 }
 
 func (a *App) observe() {
+	a.measuring.Lock()
+	defer a.measuring.Unlock()
+	a.observeQueue()
 	h := a.metrics.Health
 	h.Ready(a.ready(context.Background()) == nil, a.db.Err() != nil)
 	h.Certificate(a.cert.current().Leaf.NotAfter)
@@ -37,5 +41,28 @@ func (a *App) observe() {
 		h.Disk(math.Inf(1), float64(room.Reserve))
 	default:
 		h.Disk(float64(room.Free), float64(room.Reserve))
+	}
+}
+
+// scrapeTime bounds how long a scrape waits for the store.
+const scrapeTime = 5 * time.Second
+
+// observeQueue sets the gauges of what waits to be sent. One that cannot be had
+// keeps its value.
+func (a *App) observeQueue() {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	q := a.metrics.Queue
+	if depth, err := a.Desk.Depth(ctx); err == nil {
+		for state, n := range depth {
+			q.Depth(string(state), n)
+		}
+	}
+	due, err := a.Desk.NextDue(ctx)
+	if err != nil {
+		return
+	}
+	if oldest, err := a.Desk.Oldest(ctx); err == nil {
+		q.Waiting(due, oldest)
 	}
 }

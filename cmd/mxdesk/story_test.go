@@ -354,6 +354,39 @@ func TestStoryListedClientsAndPolicies(t *testing.T) {
 	})
 }
 
+// What waits is as true in a scrape as the moment before.
+func TestStoryQueueAtEachScrape(t *testing.T) {
+	tell(t, func(s *story) {
+		t := s.t
+		s.mx.Put("192.0.2.25:25", &queuetest.Server{Script: queuetest.Replies(map[string]string{"RCPT": "451 4.2.1 come back later"})})
+		s.send("192.0.2.1", "ann@customer.test", "support@desk.test", mailText("ann@customer.test", "Hello", "1@customer.test", "", "Hi."))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		now := scrape(t, s.App)
+		if begun, next := now("mxdesk_queue_oldest_timestamp_seconds"), now("mxdesk_queue_next_due_timestamp_seconds"); begun == 0 || next < begun+60 {
+			t.Errorf("a copy waits since %v until %v, say the metrics", begun, next)
+		}
+		s.depth(0, 1)
+		if done, err := s.Desk.Cancel(t.Context(), ticketing.Selection{Domain: "customer.test"}); err != nil || len(done) != 1 || done[0].Err != nil {
+			t.Fatalf("cancel: %+v, %v", done, err)
+		}
+		if at := scrape(t, s.App)("mxdesk_queue_oldest_timestamp_seconds"); at != 0 {
+			t.Errorf("nothing waits, and the metrics say since %v", at)
+		}
+		s.depth(0, 0)
+	})
+}
+
+// depth fails the test unless a scrape counts so many copies.
+func (s *story) depth(pending, deferred int) {
+	s.t.Helper()
+	want := fmt.Sprintf("# HELP mxdesk_queue_depth Outgoing copies by state.\n# TYPE mxdesk_queue_depth gauge\n"+
+		"mxdesk_queue_depth{state=\"deferred\"} %d\nmxdesk_queue_depth{state=\"pending\"} %d\n", deferred, pending)
+	if err := testutil.GatherAndCompare(s.scraped(), strings.NewReader(want), "mxdesk_queue_depth"); err != nil {
+		s.t.Error(err)
+	}
+}
+
 func TestStoryDaysOfRetries(t *testing.T) {
 	tell(t, func(s *story) {
 		t := s.t

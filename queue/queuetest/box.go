@@ -165,7 +165,7 @@ func (b *Box) NextDue(ctx context.Context) (time.Time, error) {
 // Wake implements the store of the queue.
 func (b *Box) Wake() <-chan struct{} { return b.wake }
 
-// Depth implements the store of the queue.
+// Depth counts the copies by state.
 func (b *Box) Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error) {
 	if err := b.fail(ctx, "Depth", ""); err != nil {
 		return nil, err
@@ -177,22 +177,6 @@ func (b *Box) Depth(ctx context.Context) (map[ticketing.DeliveryState]int, error
 		depth[e.State]++
 	}
 	return depth, nil
-}
-
-// Oldest implements the store of the queue.
-func (b *Box) Oldest(ctx context.Context) (time.Time, error) {
-	if err := b.fail(ctx, "Oldest", ""); err != nil {
-		return time.Time{}, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var oldest time.Time
-	for _, e := range b.copies {
-		if at := e.CreatedAt; !e.State.Final() && (oldest.IsZero() || at.Before(oldest)) {
-			oldest = at
-		}
-	}
-	return oldest, nil
 }
 
 func (b *Box) fail(ctx context.Context, method, id string) error {
