@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,8 +18,11 @@ import (
 // says so, what was cancelled never is, and what is being sent goes on.
 func TestRealQueueObeysTheOperator(t *testing.T) {
 	relay := freeAddr(t)
-	d := newDesk(t, needs(t), fmt.Sprintf("queue.relay = \"smtp://%s\"", relay))
+	bin := needs(t)
+	server, _ := nameServer(t, customerZone)
+	d := newDesk(t, bin, fmt.Sprintf("dns.servers = [%q]\nqueue.relay = \"smtp://%s\"", server, relay))
 	d.start()
+	defer d.stop(syscall.SIGKILL) // before the relay, which waits for what hangs
 	d.project("support", "support@desk.test")
 	for i, from := range []string{"ann@one.test", "bob@two.test"} {
 		c, err := dial(d.SMTP, false)
