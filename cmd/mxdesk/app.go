@@ -80,6 +80,7 @@ type App struct {
 	draining atomic.Bool
 
 	measuring sync.Mutex // one scrape at a time looks at the queue
+	rested    time.Time  // when the next one may
 
 	stopWork    context.CancelFunc // ends the background work
 	stopJournal context.CancelFunc // ends the journal of refusals, after the last session

@@ -44,12 +44,22 @@ func (a *App) observe() {
 	}
 }
 
-// scrapeTime bounds how long a scrape waits for the store.
-const scrapeTime = 5 * time.Second
+const (
+	// scrapeTime bounds how long a scrape waits for the store.
+	scrapeTime = 5 * time.Second
+	// scrapeRest is how many times as long as it took to look at the queue scrapes
+	// are content with what was seen.
+	scrapeRest = 10
+)
 
 // observeQueue sets the gauges of what waits to be sent. One that cannot be had
 // keeps its value.
 func (a *App) observeQueue() {
+	begin := time.Now()
+	if begin.Before(a.rested) {
+		return
+	}
+	defer func() { a.rested = time.Now().Add(scrapeRest * time.Since(begin)) }()
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
 	q := a.metrics.Queue
