@@ -166,6 +166,9 @@ func (is *identity) remember(out Outcome) error {
 	if only {
 		byID.Raw = &rx.in.Raw.Hash
 	}
+	if old := is.byID; old != nil && old.At.After(byID.At) {
+		byID.At = old.At // mails are not committed in the order in which they came
+	}
 	if err := is.save(rx.idOnly(), byID); err != nil || only {
 		return err
 	}

@@ -160,3 +160,22 @@ func TestMailOfBeforeSchema3ComesAgain(t *testing.T) {
 		t.Errorf("when all that is over: %+v", out)
 	}
 }
+
+// Mails are not committed in the order in which they came: the row of a
+// Message-ID lives as long as the last of its bodies.
+func TestBodiesOutOfOrder(t *testing.T) {
+	w := newWorld(t)
+	first, second := opening(), opening()
+	second.text = "It smokes."
+	late := w.inbound(second)
+	w.now = w.now.Add(time.Hour)
+	w.decide(first, ticketing.JournalAccepted, "support#1")
+	if out := w.Receive(t.Context(), late)[0]; out.Err != nil || out.Ticket != "support#2" {
+		t.Fatalf("outcome = %+v", out)
+	}
+	w.sound()
+	w.now = w.now.Add(90*24*time.Hour - time.Minute)
+	w.ok(w.Sweep(t.Context()))
+	w.decide(relayed(first), ticketing.JournalDuplicate, "support#1")
+	w.sound()
+}
