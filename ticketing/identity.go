@@ -17,15 +17,15 @@ const identityKept = 90 * 24 * time.Hour
 // DKIM's relaxed form has it. To hash a body takes as long as all other work on
 // a large mail, and few mails share a Message-ID, so there are two kinds of
 // rows: one for the Message-ID alone, which remembers the raw mail that brought
-// it first, and once another body has come under it, one for each body.
+// it first, and once its body has been read, one for each body.
 
 // seenRow is a message that was taken before.
 type seenRow struct {
 	At     time.Time `json:"at"`
 	Ticket string    `json:"ticket"`
 	ID     string    `json:"id"` // of the first transaction
-	// Raw is set on the row of a Message-ID as long as one body came under it:
-	// the mail, to compare with. Without it the bodies have rows of their own.
+	// Raw is set on the row of a Message-ID until its body has been read: the
+	// mail, to compare with. Without it the bodies have rows of their own.
 	Raw *store.Hash `json:"raw,omitempty"`
 }
 
@@ -161,23 +161,26 @@ func (is *identity) remember(out Outcome) error {
 	if rx.in.Message.MessageID == "" {
 		return is.saveWithBody(rx.in.Raw.Hash, row)
 	}
-	only := is.byID == nil && rx.kept
-	byID := row
-	if only {
-		byID.Raw = &rx.in.Raw.Hash
+	if is.byID == nil && rx.kept {
+		row.Raw = &rx.in.Raw.Hash
+		return is.save(rx.idOnly(), row)
 	}
-	if old := is.byID; old != nil && old.At.After(byID.At) {
+	byID := row
+	if old := is.byID; old != nil && old.At.After(row.At) {
 		byID.At = old.At // mails are not committed in the order in which they came
 	}
-	if err := is.save(rx.idOnly(), byID); err != nil || only {
-		return err
+	return errors.Join(is.split(), is.save(rx.idOnly(), byID), is.saveWithBody(rx.in.Raw.Hash, row))
+}
+
+// split gives the first body of a Message-ID a row of its own, once it has been
+// compared with another mail: it may be large, and is not to be read again.
+func (is *identity) split() error {
+	if is.byID == nil || is.byID.Raw == nil || *is.byID.Raw == is.rx.in.Raw.Hash {
+		return nil
 	}
-	if old := is.byID; old != nil && old.Raw != nil {
-		if err := is.saveWithBody(*old.Raw, seenRow{At: old.At, Ticket: old.Ticket, ID: old.ID}); err != nil {
-			return err
-		}
-	}
-	return is.saveWithBody(rx.in.Raw.Hash, row)
+	row := *is.byID
+	row.Raw = nil
+	return errors.Join(is.saveWithBody(*is.byID.Raw, row), is.save(is.rx.idOnly(), row))
 }
 
 func (is *identity) saveWithBody(raw store.Hash, row seenRow) error {

@@ -179,3 +179,16 @@ func TestBodiesOutOfOrder(t *testing.T) {
 	w.decide(relayed(first), ticketing.JournalDuplicate, "support#1")
 	w.sound()
 }
+
+// Whoever sends a mail again and again pays for each with its own octets, not
+// with those of the first, of which relaxed form may leave nothing.
+func TestFirstBodyIsReadOnce(t *testing.T) {
+	w := newWorld(t)
+	w.decide(opening(), ticketing.JournalAccepted, "support#1")
+	first := *w.thread("support#1").Entries[0].Raw
+	w.decide(relayed(opening()), ticketing.JournalDuplicate, "support#1")
+	if err := w.db.Update(t.Context(), func(tx store.Tx) error { return tx.ReleaseBlob(first) }); err != nil {
+		t.Fatal(err)
+	}
+	w.decide(relayed(relayed(opening())), ticketing.JournalDuplicate, "support#1")
+}

@@ -126,7 +126,7 @@ func (rx *receiver) project(group []Recipient) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if old != nil && !(rx.in.Release && old.Ticket == "") { // it was taken, and not only held
-		return Outcome{Decision: JournalDuplicate, Reason: "delivered-before", Ticket: old.Ticket}, nil
+		return Outcome{Decision: JournalDuplicate, Reason: "delivered-before", Ticket: old.Ticket}, is.split()
 	}
 	rx.kept = false
 	out, err := rx.decide(p, route, group)
