@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
@@ -60,13 +61,20 @@ func (d *Desk) learn(ctx context.Context, in *Inbound, b *bodies) error {
 		return &Error{Kind: KindUnavailable, Reason: "busy", Message: "other mails with this Message-ID come in now, try again later"}
 	}
 	h, err := d.bodyHash(ctx, in, b.wanted)
-	if err != nil && (b.wanted == in.Raw.Hash || ctx.Err() != nil || d.db.Err() != nil) {
+	switch {
+	case err == nil:
+		b.known[b.wanted] = &h
+	case b.wanted != in.Raw.Hash && isGone(err):
+		b.known[b.wanted] = nil
+	default:
 		return storeError(err)
 	}
-	if b.known[b.wanted] = &h; err != nil {
-		b.known[b.wanted] = nil
-	}
 	return nil
+}
+
+// isGone tells whether a blob can never be read again.
+func isGone(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, fs.ErrNotExist)
 }
 
 func (d *Desk) bodyHash(ctx context.Context, in *Inbound, raw store.Hash) (store.Hash, error) {
@@ -199,7 +207,7 @@ func (is *identity) save(name []byte, row seenRow) error {
 }
 
 func (rx *receiver) idOnly() []byte {
-	h := sha256.Sum256([]byte("id\x00" + rx.in.Message.MessageID))
+	h := sha256.Sum256([]byte("id alone\x00" + rx.in.Message.MessageID))
 	return h[:]
 }
 

@@ -1,13 +1,18 @@
 package ticketing_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mxdesk/mxdesk/ticketing"
 	"github.com/mxdesk/mxdesk/ticketing/store"
+	"github.com/mxdesk/mxdesk/ticketing/store/memdb"
 )
 
 // unread is a mail whose octets nobody may ask for.
@@ -124,7 +129,7 @@ func (w *world) backToSchema2(ids ...string) {
 	w.t.Helper()
 	err := w.db.Update(w.t.Context(), func(tx store.Tx) error {
 		for _, id := range ids {
-			name := sha256.Sum256([]byte("id\x00" + id))
+			name := sha256.Sum256([]byte("id alone\x00" + id))
 			err := errors.Join(tx.Delete(store.K("seen", uint64(1), name[:])), tx.Delete(store.K("seen.at", w.now, uint64(1), name[:])))
 			if err != nil {
 				return err
@@ -191,4 +196,50 @@ func TestFirstBodyIsReadOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.decide(relayed(relayed(opening())), ticketing.JournalDuplicate, "support#1")
+}
+
+// closed is an engine whose blobs cannot be opened, for a reason.
+type closed struct {
+	*memdb.DB
+	why *error
+}
+
+func (c closed) Blobs() store.BlobEngine { return closedBlobs{c.DB.Blobs(), c.why} }
+
+type closedBlobs struct {
+	store.BlobEngine
+	why *error
+}
+
+func (c closedBlobs) Open(ctx context.Context, p store.Place, h store.Hash, size int64) (store.BlobReader, error) {
+	if *c.why != nil {
+		return nil, *c.why
+	}
+	return c.BlobEngine.Open(ctx, p, h, size)
+}
+
+// A mail that cannot be read for now is waited for; one that is damaged is not.
+func TestBodyThatCannotBeOpened(t *testing.T) {
+	w := newWorld(t)
+	var why error
+	w.db = store.Open(closed{memdb.New(memdb.Options{}), &why}, store.Options{RunTwice: true})
+	defer w.db.Close(t.Context())
+	w.Desk = ticketing.New(w.db, ticketing.Options{HashBody: hashText, Now: func() time.Time { return w.now }})
+	w.ok(w.Migrate(t.Context()))
+	w.ok(w.CreateProject(t.Context(), "support", []string{"support@desk.test"}))
+	large := opening()
+	large.text = strings.Repeat("It burns. ", 10_000) // so that it is no row
+	w.decide(large, ticketing.JournalAccepted, "support#1")
+	why = syscall.EMFILE
+	out := w.Receive(t.Context(), w.inbound(relayed(large)))[0]
+	if out.Err == nil || !ticketing.AsError(out.Err).Temporary() {
+		t.Errorf("while files cannot be opened: %+v", out)
+	}
+	why = nil
+	w.decide(relayed(large), ticketing.JournalDuplicate, "support#1")
+	other := large
+	other.id = "other@customer.test"
+	w.decide(other, ticketing.JournalAccepted, "support#2")
+	why = fmt.Errorf("%w: checksum", store.ErrCorrupt)
+	w.decide(relayed(other), ticketing.JournalAccepted, "support#3")
 }

@@ -33,8 +33,12 @@ func (d *Desk) Receive(ctx context.Context, in Inbound) []Outcome {
 	if in.mayFollowUp() {
 		in.Message.Reply() // not while others wait for the transaction
 	}
-	draw, b := d.draw(), &bodies{known: make(map[store.Hash]*store.Hash)}
-	byRecipient, err := d.receive(ctx, in, draw, b)
+	draw, b := d.draw(), &bodies{known: make(map[store.Hash]*store.Hash), wanted: in.Raw.Hash}
+	var byRecipient map[string]Outcome
+	err := errBodyUnknown // needed anyway where there is no Message-ID
+	if in.Message.MessageID != "" {
+		byRecipient, err = d.receive(ctx, in, draw, b)
+	}
 	for errors.Is(err, errBodyUnknown) {
 		if err = d.learn(ctx, &in, b); err == nil {
 			byRecipient, err = d.receive(ctx, in, draw, b)

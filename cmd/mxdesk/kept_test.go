@@ -25,7 +25,7 @@ import (
 var keptDesks = map[string]string{
 	"schema-1": "2cf65a3eee7ee3cc1d689963bdc262eab5d5c330a73d7ceae043b74fb66172a2",
 	"schema-2": "913b84e7f09aef63fe4a53a8edb583c803f78bdf7378637b1f1efeef0d8a0f3e",
-	"schema-3": "3fee46098504befd37a7afd07ef6d3ebff170b6c845d05784ee0565221a9cafa",
+	"schema-3": "d88abc1731ed7aa79c5de082217c90402d8269b7b0c2f5f3293abbc1c6e9547f",
 }
 
 // unpackDesk puts a kept data folder into a new one.

@@ -39,6 +39,9 @@ var (
 	// ErrFailed is wrapped by every error after a failed sync: the store takes
 	// no more writes until it is opened again.
 	ErrFailed = errors.New("store takes no more writes until restart")
+	// ErrCorrupt is wrapped where a stored blob is not what it was: its record has
+	// a wrong header, hash, length or checksum, or its file is too short.
+	ErrCorrupt = errors.New("blob record is damaged")
 	// ErrClosed is returned by every method after Close.
 	ErrClosed = errors.New("store is closed")
 )
@@ -188,7 +191,8 @@ type BlobEngine interface {
 	// mean in Batch.Commit. It is called from two goroutines at once at most.
 	Write(ctx context.Context, blobs []BlobSource) ([]Place, error)
 	// Open reads a blob back. The caller checks nothing: an engine verifies
-	// what it can (record header, length) and returns an error otherwise.
+	// what it can (record header, length) and returns one that wraps ErrCorrupt
+	// where that is not right.
 	Open(ctx context.Context, p Place, h Hash, size int64) (BlobReader, error)
 }
 

@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/mxdesk/mxdesk/ticketing/store"
-	"github.com/mxdesk/mxdesk/ticketing/store/segments"
 )
 
 // The numbers of writeNumber that damage is done to: those below tabled are in
@@ -196,7 +195,7 @@ func suffer(t *testing.T, dir, rel string, d damage) string {
 			t.Errorf("%s, %s: number %d is silently %q, %v", rel, d.name, i, v, err)
 		}
 		switch got, err := readWhole(t.Context(), db, sha256.Sum256(body)); {
-		case errors.Is(err, segments.ErrCorrupt) || errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, fs.ErrNotExist):
 			told = true
 		case err != nil:
 			t.Errorf("%s, %s: blob %d: %v", rel, d.name, i, err)

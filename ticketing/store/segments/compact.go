@@ -142,7 +142,7 @@ func (f *Folder) empty(ctx context.Context, c Catalog, s sealed, records []store
 	})
 	for _, r := range records {
 		err := f.Verify(ctx, r.Place, r.Hash, r.Size)
-		if errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, store.ErrCorrupt) {
 			f.opt.Log.Error("segment is not compacted", "segment", s.number, "error", err)
 			done.Damaged++
 			return nil

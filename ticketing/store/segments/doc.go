@@ -19,9 +19,6 @@ import (
 )
 
 var (
-	// ErrCorrupt is returned for a record that is not what its place promises:
-	// wrong header, hash, length or checksum, or a file that is too short.
-	ErrCorrupt = errors.New("blob record is damaged")
 	// ErrSource is returned by Write when a source delivers fewer bytes than
 	// its size, or fails. Nothing of the group is kept.
 	ErrSource = errors.New("blob source")

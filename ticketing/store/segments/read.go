@@ -28,7 +28,7 @@ func (f *Folder) Open(_ context.Context, p store.Place, h store.Hash, size int64
 
 func (f *Folder) open(p store.Place, h store.Hash, size int64) (*blob, error) {
 	if p.Segment == 0 || p.Offset < 0 || size < 0 {
-		return nil, fmt.Errorf("%w: not a place in a segment", ErrCorrupt)
+		return nil, fmt.Errorf("%w: not a place in a segment", store.ErrCorrupt)
 	}
 	file, err := f.files.acquire(p.Segment)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *Folder) open(p store.Place, h store.Hash, size int64) (*blob, error) {
 }
 
 // Verify reads a blob whole and compares both checksums, the record's and the
-// hash. Damage gives ErrCorrupt.
+// hash. Damage gives store.ErrCorrupt.
 func (f *Folder) Verify(ctx context.Context, p store.Place, h store.Hash, size int64) error {
 	b, err := f.open(p, h, size)
 	if err != nil {
@@ -57,11 +57,11 @@ func (f *Folder) Verify(ctx context.Context, p store.Place, h store.Hash, size i
 	}
 	var trailer [trailerBytes]byte
 	if _, err := b.file.file.ReadAt(trailer[:], p.Offset+headerBytes+size); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	if sum.Sum32() != binary.BigEndian.Uint32(trailer[:]) || store.Hash(hash.Sum(nil)) != h {
 		return fmt.Errorf("%w: blob %x in segment %d at %d: checksum of the bytes",
-			ErrCorrupt, h[:6], p.Segment, p.Offset)
+			store.ErrCorrupt, h[:6], p.Segment, p.Offset)
 	}
 	return nil
 }
@@ -81,21 +81,21 @@ type blob struct {
 func (b *blob) check(offset int64, want header) error {
 	var raw [headerBytes]byte
 	if _, err := b.file.file.ReadAt(raw[:], offset); err != nil {
-		return fmt.Errorf("%w: header: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: header: %w", store.ErrCorrupt, err)
 	}
 	got, err := parseHeader(raw[:])
 	if err != nil {
 		return err
 	}
 	if got != want {
-		return fmt.Errorf("%w: another blob is stored there", ErrCorrupt)
+		return fmt.Errorf("%w: another blob is stored there", store.ErrCorrupt)
 	}
 	info, err := b.file.file.Stat()
 	if err != nil {
 		return err
 	}
 	if info.Size() < offset+recordBytes(want.size) {
-		return fmt.Errorf("%w: segment is too short", ErrCorrupt)
+		return fmt.Errorf("%w: segment is too short", store.ErrCorrupt)
 	}
 	return nil
 }

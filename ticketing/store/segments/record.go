@@ -54,15 +54,15 @@ func parseHeader(b []byte) (header, error) {
 	b = b[:headerBytes]
 	switch {
 	case !bytes.HasPrefix(b, magic):
-		return h, fmt.Errorf("%w: no record starts here", ErrCorrupt)
+		return h, fmt.Errorf("%w: no record starts here", store.ErrCorrupt)
 	case crc32.Checksum(b[:48], castagnoli) != binary.BigEndian.Uint32(b[48:]):
-		return h, fmt.Errorf("%w: checksum of the header", ErrCorrupt)
+		return h, fmt.Errorf("%w: checksum of the header", store.ErrCorrupt)
 	case binary.BigEndian.Uint16(b[4:]) != version:
-		return h, fmt.Errorf("%w: version %d", ErrCorrupt, binary.BigEndian.Uint16(b[4:]))
+		return h, fmt.Errorf("%w: version %d", store.ErrCorrupt, binary.BigEndian.Uint16(b[4:]))
 	}
 	size := binary.BigEndian.Uint64(b[8:])
 	if size > 1<<48 {
-		return h, fmt.Errorf("%w: length %d", ErrCorrupt, size)
+		return h, fmt.Errorf("%w: length %d", store.ErrCorrupt, size)
 	}
 	h.size = int64(size)
 	copy(h.hash[:], b[16:48])

@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+
+	"github.com/mxdesk/mxdesk/ticketing/store"
 )
 
 // recover reads a segment whole, cuts a torn tail off, and returns the length
@@ -63,7 +65,7 @@ func (s *scanner) end() (int64, error) {
 		if err == nil {
 			continue
 		}
-		if !errors.Is(err, ErrCorrupt) {
+		if !errors.Is(err, store.ErrCorrupt) {
 			return 0, err
 		}
 		found, err := s.resync(start)
@@ -101,7 +103,7 @@ func (s *scanner) next() error {
 		return err
 	}
 	if sum.Sum32() != binary.BigEndian.Uint32(trailer[:]) {
-		return fmt.Errorf("%w: checksum of the bytes", ErrCorrupt)
+		return fmt.Errorf("%w: checksum of the bytes", store.ErrCorrupt)
 	}
 	s.at += recordBytes(h.size)
 	return nil
@@ -111,7 +113,7 @@ func (s *scanner) next() error {
 func (s *scanner) header(at int64) (header, error) {
 	h, err := s.rawHeader(at)
 	if err == nil && recordBytes(h.size) > s.size-at {
-		err = fmt.Errorf("%w: longer than the file", ErrCorrupt)
+		err = fmt.Errorf("%w: longer than the file", store.ErrCorrupt)
 	}
 	return h, err
 }
@@ -120,7 +122,7 @@ func (s *scanner) header(at int64) (header, error) {
 func (s *scanner) rawHeader(at int64) (header, error) {
 	var raw [headerBytes]byte
 	if s.size-at < headerBytes {
-		return header{}, fmt.Errorf("%w: end of the file", ErrCorrupt)
+		return header{}, fmt.Errorf("%w: end of the file", store.ErrCorrupt)
 	}
 	if _, err := s.r.ReadAt(raw[:], at); err != nil {
 		return header{}, err
@@ -155,7 +157,7 @@ func (s *scanner) resync(bad int64) (found bool, err error) {
 		case err == nil:
 			s.at = at
 			return true, nil
-		case !errors.Is(err, ErrCorrupt):
+		case !errors.Is(err, store.ErrCorrupt):
 			return false, err
 		}
 		at++
@@ -181,7 +183,7 @@ func (s *scanner) find(at int64) (int64, error) {
 		if err == nil {
 			return at, nil
 		}
-		if !errors.Is(err, ErrCorrupt) {
+		if !errors.Is(err, store.ErrCorrupt) {
 			return 0, err
 		}
 		at++

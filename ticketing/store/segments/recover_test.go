@@ -60,7 +60,7 @@ func TestRecoverCut(t *testing.T) {
 			if end(b) <= int64(n) {
 				wantBlob(t, f, b)
 				kept = end(b)
-			} else if _, err := read(t.Context(), f, b); !errors.Is(err, ErrCorrupt) {
+			} else if _, err := read(t.Context(), f, b); !errors.Is(err, store.ErrCorrupt) {
 				t.Fatalf("cut at %d: blob at %d: %v", n, b.Place.Offset, err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestRecoverFlip(t *testing.T) {
 		for _, b := range blobs {
 			if at < b.Place.Offset || at >= end(b) {
 				wantBlob(t, f, b)
-			} else if err := f.Verify(t.Context(), b.Place, b.Hash, b.Size); !errors.Is(err, ErrCorrupt) {
+			} else if err := f.Verify(t.Context(), b.Place, b.Hash, b.Size); !errors.Is(err, store.ErrCorrupt) {
 				t.Fatalf("flip at %d: verify: %v", at, err)
 			}
 		}
@@ -270,7 +270,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 	for i := range raw {
 		bad := bytes.Clone(raw)
 		bad[i] ^= 0x40
-		if _, err := parseHeader(bad); !errors.Is(err, ErrCorrupt) {
+		if _, err := parseHeader(bad); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
 	}

@@ -151,8 +151,8 @@ func TestOpenRefusesWrongPlaces(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := read(t.Context(), f, tt.info); !errors.Is(err, ErrCorrupt) {
-				t.Errorf("got %v, want ErrCorrupt", err)
+			if _, err := read(t.Context(), f, tt.info); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("got %v, want store.ErrCorrupt", err)
 			}
 		})
 	}
