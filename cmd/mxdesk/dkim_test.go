@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -178,20 +177,8 @@ func TestZoneLines(t *testing.T) {
 // The keys of one domain that are broken do not hide those of others.
 func TestDKIMListWithBrokenKeys(t *testing.T) {
 	c := localConfig(t)
-	app, err := NewApp(t.Context(), c, Parts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		if err := app.Drain(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := app.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	app, stop := startApp(t, c, Parts{})
+	defer stop()
 	for _, domain := range []string{"a.test", "b.test"} {
 		if err := app.keys.Ensure(t.Context(), domain); err != nil {
 			t.Fatal(err)

@@ -126,20 +126,8 @@ func mailsComeAgain(t *testing.T, data string) {
 	c := localConfig(t)
 	c.Data = data
 	begin := time.Now()
-	app, err := NewApp(t.Context(), c, Parts{Now: func() time.Time { return keptDay.Add(time.Since(begin)) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := app.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		if err := app.Drain(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
+	app, stop := startApp(t, c, Parts{Now: func() time.Time { return keptDay.Add(time.Since(begin)) }})
+	defer stop()
 	tickets, err := app.Desk.Tickets(t.Context(), ticketing.TicketFilter{})
 	if err != nil {
 		t.Fatal(err)

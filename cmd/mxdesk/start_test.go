@@ -26,6 +26,25 @@ func localConfig(t *testing.T) Config {
 	return c
 }
 
+// startApp starts a server, which is to be stopped.
+func startApp(t *testing.T, c Config, p Parts) (app *App, stop func()) {
+	t.Helper()
+	app, err := NewApp(t.Context(), c, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return app, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		if err := app.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // startOnce starts and stops an App and returns what it tells a person.
 func startOnce(t *testing.T, c Config, p Parts) (string, error) {
 	t.Helper()
