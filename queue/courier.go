@@ -192,7 +192,7 @@ func (q *Queue) after(c claimed, f *failure, now time.Time) (ticketing.DeliveryS
 	if deadline.IsZero() {
 		deadline = c.CreatedAt.Add(lifetime)
 	}
-	due, ok := next(c.Tries+1, deadline, now, q.o.Rand())
+	due, ok := next(c.Tries-c.Retried+1, deadline, now, q.o.Rand())
 	if !ok {
 		return ticketing.DeliveryFailed, time.Time{}
 	}

@@ -70,7 +70,7 @@ func heldNamed(r store.Reader, name string) (*Held, error) {
 	case err != nil:
 		return nil, err
 	case len(hs) == 0:
-		return nil, errorf(KindNotFound, "held-mail-not-found", "there is no held mail %s: a trace of it tells whether it was released, or never held", name)
+		return nil, errorf(KindNotFound, "held-mail-not-found", "there is no held mail %s: it was released, deleted or never held, and a trace of it tells which mail it was", name)
 	case len(hs) > 1:
 		var names []string
 		for _, h := range hs {

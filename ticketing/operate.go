@@ -22,7 +22,7 @@ type CopyDone struct {
 	Err  error     // why nothing was done
 }
 
-// Retry makes copies due now. Of a domain or of all those are taken that wait
+// Retry makes copies due now, and lets the pauses between attempts begin anew. Of a domain or of all those are taken that wait
 // for a later attempt; one that was named and is being sent already is left to
 // it. One that waits for nothing is a KindConflict of its own.
 func (d *Desk) Retry(ctx context.Context, s Selection) ([]CopyDone, error) {
@@ -33,7 +33,7 @@ func (d *Desk) Retry(ctx context.Context, s Selection) ([]CopyDone, error) {
 			return nil
 		}
 		before := *o
-		o.Due = now
+		o.Due, o.Retried = now, o.Tries
 		return saveOutgoing(tx, &before, o)
 	})
 }
@@ -144,7 +144,7 @@ func (s Selection) ids(r store.Reader, wanted func(*Outgoing) bool) ([]string, e
 	case (len(s.IDs) > 0) != (s.Domain == "" && !s.All), s.Domain != "" && s.All:
 		return nil, errorf(KindInvalid, "bad-selection", "name copies by their id, or a domain, or all")
 	case domain != "" && !validAddress("x@"+domain):
-		return nil, errorf(KindInvalid, "bad-domain", "%q is not a domain name", s.Domain)
+		return nil, errorf(KindInvalid, "bad-domain", "%q is not a domain name: write what is behind the @", s.Domain)
 	case len(s.IDs) > 0:
 		return distinct(s.IDs), nil
 	}

@@ -83,6 +83,9 @@ type Outgoing struct {
 	Raw      *store.Hash   `json:"raw"`      // rendered and signed bytes, nil before the first claim
 	Attempts []Attempt     `json:"attempts"` // the last MaxAttempts
 	Tries    int           `json:"tries"`    // attempts made in all
+	// Retried is how many of them there were when the operator last asked for a
+	// retry: the pauses begin anew from there.
+	Retried int `json:"retried,omitempty"`
 }
 
 // MaxAttempts bounds the history kept with an outgoing copy.

@@ -188,7 +188,7 @@ func (l *Login) update(ctx context.Context, f func(store.Tx) error) error {
 func digest(secret string) store.Hash { return sha256.Sum256([]byte(secret)) }
 
 func errLink() error {
-	return &ticketing.Error{Kind: ticketing.KindDenied, Reason: "bad-link", Message: "this sign-in link has been used, or is older than an hour"}
+	return &ticketing.Error{Kind: ticketing.KindDenied, Reason: "bad-link", Message: "this sign-in link has been used or withdrawn, or is older than an hour"}
 }
 
 func errSession() error {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+
+	"github.com/mxdesk/mxdesk/queue"
 )
 
 // advice is what is said of a setting that is right as such, and fine for a
@@ -36,6 +38,14 @@ func (c *Config) advise(stat func(string) (fs.FileInfo, error)) []advice {
 		if reachable(a) {
 			say("lmtp.listen", "%s is open to other networks, and LMTP takes its clients for a mail server of your own: listen on 127.0.0.1, a private address or a unix socket", a)
 		}
+	}
+	for _, n := range c.SMTP.Trusted {
+		if p, err := netip.ParsePrefix(n); err == nil && p.Bits() == 0 {
+			say("smtp.trusted", "%s is everybody, whom neither the greeting delay nor the limits per client hold up then: name networks of your own", n)
+		}
+	}
+	if reachable(c.HTTP.Listen) && strings.HasPrefix(c.HTTP.PublicURL, "http:") {
+		say("http.public_url", "%s is without TLS, and %s is open to other networks, which can read sign-in links and sessions on their way: set an https address", c.HTTP.PublicURL, c.HTTP.Listen)
 	}
 	if c.Queue.Relay == "capture" {
 		say("queue.relay", "capture: answers are kept and shown, and never sent: fine for a trial; set mx, or smtp://host:port of your mail server")
@@ -79,7 +89,8 @@ func openToAll(dir string, stat func(string) (fs.FileInfo, error)) string {
 	}
 }
 
-// checkApart finds the listener that would be in the way of an earlier one.
+// checkApart finds the listener that would be in the way of an earlier one, and a
+// relay that is one of them.
 func (c *Config) checkApart() (key string, err error) {
 	type place struct{ key, address string }
 	var taken []place
@@ -94,7 +105,26 @@ func (c *Config) checkApart() (key string, err error) {
 			taken = append(taken, place{key, a})
 		}
 	}
+	route, err := queue.ParseRoute(c.Queue.Relay)
+	if err != nil || route.Address == "" {
+		return "", nil // checked before
+	}
+	for _, t := range taken {
+		if c.isOurs(route.Address) && collide(route.Address, t.address) {
+			return "queue.relay", fmt.Errorf("it leads back to this server, %s = %s: name the mail server that is to deliver, or mx", t.key, t.address)
+		}
+	}
 	return "", nil
+}
+
+// isOurs tells whether an address is surely one of this machine.
+func (c *Config) isOurs(address string) bool {
+	if network(address) != "tcp" {
+		return true
+	}
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.EqualFold(host, c.Hostname) || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // collide tells whether only one of two addresses can be listened on.

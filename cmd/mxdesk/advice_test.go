@@ -32,6 +32,7 @@ func TestAdvice(t *testing.T) {
 		"lmtp.listen=:24": "lmtp.listen", "lmtp.listen=0.0.0.0:24": "lmtp.listen", "lmtp.listen=[::]:24": "lmtp.listen", "lmtp.listen=192.0.2.1:24": "lmtp.listen",
 		"lmtp.listen=127.0.0.1:24": "", "lmtp.listen=10.1.2.3:24": "", "lmtp.listen=[fd00::1]:24": "", "lmtp.listen=/run/mxdesk/lmtp.sock": "",
 		"lmtp.listen=localhost:24": "", "lmtp.listen=": "",
+		"smtp.trusted=0.0.0.0/0": "smtp.trusted", "smtp.trusted=::/0": "smtp.trusted", "smtp.trusted=192.0.2.0/24": "",
 	} {
 		var keys []string
 		c := service(t, set)
@@ -66,6 +67,20 @@ func TestAdviceOnFolders(t *testing.T) {
 	}
 	if got := openToAll(filepath.Join(closed, "data"), onlyOurs); got != "" {
 		t.Errorf("open is %q, want none", got)
+	}
+}
+
+// A relay that is this server would send every answer round and round.
+func TestRelayToOurselves(t *testing.T) {
+	for relay, back := range map[string]bool{
+		"smtp://127.0.0.1:25": true, "smtp://[::1]:25": true, "smtp://localhost:25": true, "smtp://desk.example.org:25": true, "lmtp:///run/mxdesk/lmtp.sock": true,
+		"smtp://127.0.0.1:26": false, "smtp://relay.example:25": false, "smtp://192.0.2.1:25": false, "lmtp:///run/dovecot/lmtp": false, "mx": false, "capture": false,
+	} {
+		c := service(t, "lmtp.listen=/run/mxdesk/lmtp.sock")
+		c.Queue.Relay = relay
+		if key, err := c.checkApart(); (key == "queue.relay") != back || (err != nil) != back {
+			t.Errorf("%s: %q, %v", relay, key, err)
+		}
 	}
 }
 

@@ -377,6 +377,29 @@ func TestStoryQueueAtEachScrape(t *testing.T) {
 	})
 }
 
+// However often an operator asks for a retry, the mail waits no longer than
+// after its first attempt.
+func TestStoryRetriesBeginAnew(t *testing.T) {
+	tell(t, func(s *story) {
+		t := s.t
+		s.mx.Put("192.0.2.25:25", &queuetest.Server{Script: queuetest.Replies(map[string]string{"RCPT": "451 4.2.1 come back later"})})
+		s.send("192.0.2.1", "ann@customer.test", "support@desk.test", mailText("ann@customer.test", "Hello", "1@customer.test", "", "Hi."))
+		for range 6 {
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if done, err := s.Desk.Retry(t.Context(), ticketing.Selection{All: true}); err != nil || len(done) != 1 || done[0].Err != nil {
+				t.Fatalf("retry: %+v, %v", done, err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		copies, err := s.Desk.Outgoing(t.Context(), "", 0)
+		if err != nil || len(copies) != 1 || copies[0].Tries != 7 || time.Until(copies[0].Due) > 6*time.Minute {
+			t.Errorf("copies = %+v, %v", copies, err)
+		}
+	})
+}
+
 // depth fails the test unless a scrape counts so many copies.
 func (s *story) depth(pending, deferred int) {
 	s.t.Helper()
