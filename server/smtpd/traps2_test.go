@@ -99,6 +99,7 @@ func TestTrapS09Ahead(t *testing.T) {
 			return w.desk.keep(e, raw)
 		}
 		c.send(strings.Repeat(mail, 10))
+		synctest.Wait() // the first mail has begun
 		done := make(chan error, 1)
 		go func() { done <- w.srv.Shutdown(context.Background()) }()
 		for _, want := range []string{"250 ", "250 ", "354 ", "250 2.6.0 ", "421 4.3.2 "} {
